@@ -1,0 +1,1 @@
+"""The server: sockets, threads and files around the synchronous core in `engine`."""
