@@ -6,24 +6,26 @@ All positions are sample indices at `SAMPLE_RATE` from the first sample of the s
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from itertools import pairwise
+from typing import TypeAlias
 
 import numpy as np
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
+from numpy.typing import NDArray
 
 SAMPLE_RATE = 16_000
 """Samples a second inside the engine; Whisper's front end is fixed to it."""
+
+Samples: TypeAlias = NDArray[np.float32]
+"""Audio: float32, shape (n,), -1 to 1, at `SAMPLE_RATE`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Word:
     """One recognised word.
 
-    `text` carries its punctuation and, where the language writes one, the space before it (so that a text is
-    the plain concatenation of its words, in Japanese as in German). `start` <= `end` are sample indices;
-    `confidence` is 0 to 1.
+    `text` carries its punctuation and, where the language writes one, the space before it, so that a text is
+    the plain concatenation of its words, in Japanese as in German. `start` <= `end` are sample indices;
+    `confidence` is 0 to 1. Raises `ValueError` for anything else.
     """
 
     text: str
@@ -42,19 +44,19 @@ class Word:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Window:
-    """A stretch of the stream to be recognised, with all that the recognizer needs to know.
+    """A stretch of the stream to be recognised, with all that a recognizer needs to know.
 
-    `samples` is C-contiguous float32, shape (n,), in -1 to 1; its first sample is at `start`. `prompt` is the
-    text already settled before the window, `language` a code or "auto", `task` "transcribe" or "translate".
-    `final` says that the window reaches the end of an utterance, so that its outcome settles all its words.
+    `samples` is C-contiguous; its first sample is at `start`. `prompt` is text already settled before the
+    window. `language` is the code to decode in; with `detect` the recognizer first finds out which language is
+    spoken, and `language` is only the first guess. `task` is "transcribe" or "translate".
     """
 
-    samples: NDArray[np.float32]
+    samples: Samples
     start: int
-    prompt: str
     language: str
-    task: str
-    final: bool
+    detect: bool = False
+    task: str = "transcribe"
+    prompt: str = ""
 
     def __post_init__(self) -> None:
         if self.samples.dtype != np.float32 or self.samples.ndim != 1 or not self.samples.flags.c_contiguous:
@@ -93,7 +95,7 @@ class Final:
     def __post_init__(self) -> None:
         if not self.words:
             raise ValueError("a final needs words")
-        if any(a.end > b.start for a, b in zip(self.words, self.words[1:], strict=False)):
+        if any(a.end > b.start for a, b in pairwise(self.words)):
             raise ValueError("the words of a final overlap")
 
     @property
@@ -102,4 +104,4 @@ class Final:
         return "".join(word.text for word in self.words)
 
 
-Event = Partial | Final
+Event: TypeAlias = Partial | Final

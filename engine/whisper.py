@@ -1,0 +1,149 @@
+"""whisper.cpp behind the recognizer protocol; the only file that imports pywhispercpp.
+
+The low-level bindings are called directly, for `pywhispercpp.model.Model` discards `whisper_full`'s return code and
+the tokens. Every decode parameter that matters is set on every call, because they persist on the parameter object.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+import _pywhispercpp as pw
+
+from engine.errors import AbortedError, ModelError
+from engine.types import SAMPLE_RATE, Hypothesis, Window, Word
+from engine.words import Spoken, Token, spoken
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+MAX_AUDIO_CTX: Final = 1500
+SAMPLES_PER_POSITION: Final = 320
+"""One position of the encoder covers 20 ms."""
+
+CTX_MARGIN: Final = 64
+CTX_GRAIN: Final = 64
+"""`audio_ctx` covers the window and `CTX_MARGIN` positions (1.28 s) more, rounded up to this grain (ggml's kernels
+prefer it). Source: FUTO's advice for short windows, whisper.cpp discussions 297 and 1951."""
+
+SAMPLES_PER_TICK: Final = SAMPLE_RATE // 100
+"""whisper.cpp counts token times in 10 ms."""
+
+MIN_SAMPLES: Final = SAMPLE_RATE // 5
+"""whisper.cpp hears nothing in less than 100 ms; shorter windows are padded with silence to this."""
+
+
+@dataclass(frozen=True, slots=True)
+class Decoding:
+    """How a model is to be used: `audio_ctx_floor` is the least encoder context that it works with (0 to 1500)."""
+
+    audio_ctx_floor: int = 0
+
+
+class WhisperRecognizer:
+    """One whisper.cpp context: its own copy of the weights, one recognition at a time."""
+
+    def __init__(self, path: Path, decoding: Decoding) -> None:
+        """Load a ggml model file. Raises `ModelError` if whisper.cpp cannot use it."""
+        context = pw.whisper_context_default_params()
+        context.use_gpu = False
+        self._ctx = pw.whisper_init_from_file_with_params(str(path), context)
+        self._decoding = decoding
+        self._multilingual = bool(pw.whisper_is_multilingual(self._ctx))
+        self._eot = pw.whisper_token_eot(self._ctx)
+
+    def recognize(self, window: Window, *, threads: int, should_abort: Callable[[], bool]) -> Hypothesis:
+        """See `engine.recognizer.Recognizer`. Samples that are not finite raise `ModelError`."""
+        run = _Run(self._ctx, window, self._audio_ctx(window), threads, should_abort)
+        language = window.language if self._multilingual else "en"
+        run.full(language)
+        if window.detect and self._multilingual:
+            # Detection reuses the encoder context length of the call before it, which is the one we want.
+            detected = run.detect()
+            if detected != language:
+                language = detected
+                run.full(language)
+        return Hypothesis(self._words(window, language), language)
+
+    def close(self) -> None:
+        """Free the context. The bindings do not do it on their own."""
+        pw.whisper_free(self._ctx)
+
+    def _audio_ctx(self, window: Window) -> int:
+        needed = math.ceil(len(window.samples) / SAMPLES_PER_POSITION) + CTX_MARGIN
+        needed = max(needed, self._decoding.audio_ctx_floor)
+        return min(MAX_AUDIO_CTX, math.ceil(needed / CTX_GRAIN) * CTX_GRAIN)
+
+    def _words(self, window: Window, language: str) -> tuple[Word, ...]:
+        tokens = [
+            Token(
+                pw.whisper_token_to_bytes(self._ctx, data.id),
+                data.p,
+                data.t0 * SAMPLES_PER_TICK,
+                data.t1 * SAMPLES_PER_TICK,
+            )
+            for segment in range(pw.whisper_full_n_segments(self._ctx))
+            for index in range(pw.whisper_full_n_tokens(self._ctx, segment))
+            if (data := pw.whisper_full_get_token_data(self._ctx, segment, index)).id < self._eot
+        ]
+        return tuple(_placed(word, window) for word in spoken(tokens, language))
+
+
+class _Run:
+    """One window on one context."""
+
+    def __init__(
+        self, ctx: Any, window: Window, audio_ctx: int, threads: int, should_abort: Callable[[], bool]
+    ) -> None:
+        self._ctx = ctx
+        self._samples = window.samples
+        self._should_abort = should_abort
+        self._aborted = False
+        self._params = pw.whisper_full_default_params(pw.whisper_sampling_strategy.WHISPER_SAMPLING_GREEDY)
+        params = self._params
+        params.n_threads = threads
+        params.audio_ctx = audio_ctx
+        params.translate = window.task == "translate"
+        params.initial_prompt = window.prompt
+        params.no_context = True
+        params.no_timestamps = False
+        params.token_timestamps = True
+        params.single_segment = False
+        params.suppress_blank = True
+        params.suppress_nst = True
+        params.temperature = 0.0
+        params.temperature_inc = 0.0  # a fallback at a higher temperature costs a whole decode and invents words
+        params.print_progress = False
+        pw.assign_abort_callback(params, self._abort)
+
+    def full(self, language: str) -> None:
+        self._params.language = language
+        self._params.detect_language = False
+        self._call()
+
+    def detect(self) -> str:
+        self._params.language = "auto"
+        self._params.detect_language = True
+        self._call()
+        return str(pw.whisper_lang_str(pw.whisper_full_lang_id(self._ctx)))
+
+    def _call(self) -> None:
+        code = pw.whisper_full(self._ctx, self._params, self._samples, len(self._samples))
+        if self._aborted:
+            raise AbortedError("nobody waits for this window any more")
+        if code != 0:
+            raise ModelError(f"whisper.cpp failed on a window of {len(self._samples)} samples (code {code})")
+
+    def _abort(self) -> bool:
+        self._aborted = self._aborted or self._should_abort()
+        return self._aborted
+
+
+def _placed(word: Spoken, window: Window) -> Word:
+    """A word of a window as a word of the stream; times are kept inside the window."""
+    start = min(max(0, word.start), len(window.samples))
+    end = min(max(start, word.end), len(window.samples))
+    return Word(word.text, window.start + start, window.start + end, word.confidence)
