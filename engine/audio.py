@@ -8,10 +8,9 @@ import numpy as np
 import soxr
 
 from engine.errors import InvalidAudioError
-from engine.types import SAMPLE_RATE, Samples
+from engine.types import BYTES_PER_SAMPLE, SAMPLE_RATE, Samples
 
 FULL_SCALE: Final = 32_768.0
-BYTES_PER_SAMPLE: Final = 2
 
 
 class PcmDecoder:

@@ -43,6 +43,11 @@ class Decoding:
     audio_ctx_floor: int = 0
 
 
+def languages() -> frozenset[str]:
+    """The codes of the languages that multilingual models know."""
+    return frozenset(str(pw.whisper_lang_str(index)) for index in range(pw.whisper_lang_max_id() + 1))
+
+
 class WhisperRecognizer:
     """One whisper.cpp context: its own copy of the weights, one recognition at a time."""
 

@@ -31,3 +31,19 @@ class ExportNotReadyError(StoreError):
 
 class StartupError(ServerError):
     """The server cannot start: a port in use, a data directory that cannot be written, a model that fails."""
+
+
+class ClientError(ServerError):
+    """The client side cannot go on: no server answers, it refuses the stream, or it ends it midway."""
+
+
+class SourceError(ServerError):
+    """There is no audio to stream: a file that cannot be read, a missing microphone."""
+
+
+class SaveError(ServerError):
+    """A transcript cannot be saved: a format that does not exist, a place that cannot be written."""
+
+
+class InvalidCursorError(StoreError):
+    """The cursor given is not one that a list of exports handed out."""

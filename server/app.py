@@ -1,0 +1,180 @@
+"""The composition root: puts the rooms together, serves, and at the end drains and closes them in order."""
+
+from __future__ import annotations
+
+import logging
+import signal
+from functools import partial
+from typing import TYPE_CHECKING
+
+import trio
+
+from engine.stream import Policy
+from engine.types import SAMPLE_RATE
+from engine.vad import GatedSilero
+from engine.whisper import Decoding, WhisperRecognizer, languages
+from models.library import find
+from server.host import usable_cores
+from server.live import Services
+from server.pool import InferencePool
+from server.rest import Readiness, create_app
+from server.rest_server import open_rest_socket, serve_rest
+from server.session import Session
+from server.store import Store
+from server.transport import Request, open_listeners, serve_websockets
+from server.wire import DisconnectedError
+
+if TYPE_CHECKING:
+    from models.library import Model
+    from server.config import Settings
+
+_logger = logging.getLogger(__name__)
+
+
+class App:
+    """A server that has been put together and listens; `run` serves until `drain` is called."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        model: Model,
+        services: Services,
+        listeners: list[trio.SocketListener],
+        rest_port: int,
+    ) -> None:
+        self.port: int = listeners[0].socket.getsockname()[1]
+        self.rest_port = rest_port
+        self._settings = settings
+        self._model = model
+        self._services = services
+        self._listeners = listeners
+        self._draining = trio.Event()
+        self._idle = trio.Event()
+        self._streams = 0
+
+    def drain(self) -> None:
+        """Begin to shut down: take no new streams, finish and store those that are open."""
+        self._draining.set()
+        if not self._streams:
+            self._idle.set()
+
+    def readiness(self) -> Readiness:
+        """Whether a new stream would be taken."""
+        ready = not self._draining.is_set()
+        slots = self._services.pool.statistics().slots
+        return Readiness(ready, "ready" if ready else "shutting down", self._streams, slots, self._model.name)
+
+    def banner(self) -> str:
+        """What a person wants to know when the server is ready."""
+        host = f"[{self._settings.host}]" if ":" in self._settings.host else self._settings.host
+        slots = self._services.pool.statistics().slots
+        note = ", a demonstration model that understands synthetic voices only" if self._model.demonstration else ""
+        return (
+            f"trioscribe is ready: stream to ws://{host}:{self.port}/, "
+            f"exports at http://{host}:{self.rest_port}/exports (documented at /docs); "
+            f"model {self._model.name}{note}; {slots} inference slot{'s' if slots != 1 else ''}"
+        )
+
+    async def run(self) -> None:
+        """Serve until drained; streams get the grace time of the settings, what is left then stays recoverable."""
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(
+                partial(
+                    serve_websockets,
+                    self._handle,
+                    self._listeners,
+                    max_message=self._settings.max_message_mb * 1024 * 1024,
+                )
+            )
+            await self._draining.wait()
+            with trio.move_on_after(self._settings.grace_s):
+                await self._idle.wait()
+            nursery.cancel_scope.cancel()
+
+    async def _handle(self, request: Request) -> None:
+        if self._draining.is_set():
+            await request.reject(503, "shutting_down", "The server is shutting down; connect again later.")
+            return
+        export_id = self._services.store.new_id()
+        self._streams += 1
+        try:
+            wire = await request.accept(export_id)
+            await Session(wire, export_id, self._services, self._draining).run()
+        except DisconnectedError as gone:
+            _logger.info("A handshake broke off: %s", gone)
+        finally:
+            self._streams -= 1
+            if self._draining.is_set() and not self._streams:
+                self._idle.set()
+
+
+async def serve(settings: Settings, *, task_status: trio.TaskStatus[App] = trio.TASK_STATUS_IGNORED) -> None:
+    """Run a server until SIGINT or SIGTERM (a second one ends it at once), or until `App.drain`.
+
+    Reports the `App` when it is ready. Raises `StartupError` or `ModelError` if it cannot start.
+    """
+    logging.basicConfig(level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    model = find(settings.model)
+    store = Store(settings.data_dir)
+    await store.prepare()
+    listeners = await open_listeners(settings.host, settings.port)
+    rest_socket = open_rest_socket(settings.host, settings.rest_port)
+    pool = await _load_pool(settings, model)
+    try:
+        services = Services(
+            store=store,
+            pool=pool,
+            detector=GatedSilero,
+            policy=_policy(settings),
+            languages=languages() if model.header.multilingual else frozenset({"en"}),
+            model=model.name,
+            stall=settings.stall_s,
+            send_timeout=settings.send_timeout_s,
+        )
+        app = App(settings, model, services, listeners, rest_socket.getsockname()[1])
+        rest_shutdown = trio.Event()
+        async with trio.open_nursery() as nursery:
+            await nursery.start(
+                partial(serve_rest, create_app(store, app.readiness), rest_socket, shutdown=rest_shutdown)
+            )
+            nursery.start_soon(_obey_signals, app, nursery.cancel_scope)
+            task_status.started(app)
+            print(app.banner(), flush=True)  # noqa: T201 - the ready line is for people and for scripts that wait
+            await app.run()
+            rest_shutdown.set()
+            nursery.cancel_scope.deadline = trio.current_time() + 1
+    finally:
+        pool.close()
+        rest_socket.close()
+
+
+def _policy(settings: Settings) -> Policy:
+    return Policy(
+        agreement=settings.agreement,
+        endpoint=settings.endpoint_ms * SAMPLE_RATE // 1000,
+        max_utterance=int(settings.max_utterance_s * SAMPLE_RATE),
+        step=settings.step_ms * SAMPLE_RATE // 1000,
+        language=settings.language,
+        task=settings.task,
+        prompt=settings.prompt,
+        eager=settings.partials == "eager",
+    )
+
+
+async def _load_pool(settings: Settings, model: Model) -> InferencePool:
+    cores = usable_cores()
+    floor = model.audio_ctx_floor if settings.audio_ctx_floor < 0 else settings.audio_ctx_floor
+    recognizers = [
+        await trio.to_thread.run_sync(WhisperRecognizer, model.path, Decoding(floor))
+        for _ in range(settings.slots or cores)
+    ]
+    return InferencePool(recognizers, cores)
+
+
+async def _obey_signals(app: App, everything: trio.CancelScope) -> None:
+    with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+        async for _ in signals:
+            if app.readiness().ready:
+                app.drain()
+            else:
+                everything.cancel()

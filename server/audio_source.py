@@ -1,0 +1,216 @@
+"""Where a client's audio comes from: a file, raw PCM on standard input, or the microphone.
+
+Every source gives 16 kHz mono PCM16 as it goes, in bounded memory, whatever it is made from.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from contextlib import asynccontextmanager
+from pathlib import Path
+from subprocess import PIPE
+from typing import IO, TYPE_CHECKING, Final
+
+import numpy as np
+import soundfile  # type: ignore[import-untyped]
+import soxr  # type: ignore[import-untyped]
+import trio
+
+from engine.types import SAMPLE_RATE
+from server.errors import SourceError
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
+
+    import sounddevice  # type: ignore[import-untyped]
+    from numpy.typing import NDArray
+
+    from server.frames import Source
+
+BYTES_PER_SAMPLE: Final = 2
+BLOCK_S: Final = 0.1
+PIPE_BYTES: Final = 16 * 1024
+STDIN: Final = 0
+FULL_SCALE: Final = 32768
+
+
+@asynccontextmanager
+async def open_source(name: str, *, rate: int = SAMPLE_RATE) -> AsyncGenerator[Source, None]:
+    """Open the file `name`, `-` for raw mono PCM16 of `rate` on standard input, or `mic` for the microphone.
+
+    Raises `SourceError` with what is wrong and what to do.
+    """
+    if name == "-":
+        if os.isatty(STDIN):
+            raise SourceError("Standard input is a terminal; pipe raw PCM into it, or name a file.")
+        yield _Stdin(rate)
+    elif name == "mic":
+        with _microphone() as device:
+            yield _Microphone(device)
+    elif file := _sound_file(Path(name)):
+        with file:
+            yield _File(file)
+    else:
+        async with _ffmpeg(Path(name)) as source:
+            yield source
+
+
+class _Converter:
+    """Samples of any rate and number of channels, to 16 kHz mono PCM16, without a seam between blocks."""
+
+    def __init__(self, rate: int) -> None:
+        self._resampler = soxr.ResampleStream(rate, SAMPLE_RATE, 1) if rate != SAMPLE_RATE else None
+
+    def convert(self, samples: NDArray[np.float32], *, last: bool = False) -> bytes:
+        mono = samples.mean(axis=1, dtype=np.float32) if samples.ndim > 1 else samples
+        if self._resampler:
+            mono = self._resampler.resample_chunk(mono, last=last)
+        return (mono * FULL_SCALE).round().clip(-FULL_SCALE, FULL_SCALE - 1).astype("<i2").tobytes()
+
+
+class _File:
+    live = False
+
+    def __init__(self, file: soundfile.SoundFile) -> None:
+        self._file = file
+        self._converter = _Converter(file.samplerate)
+        self._block = max(1, int(file.samplerate * BLOCK_S))
+        self.duration_s = file.frames / file.samplerate
+
+    async def read(self) -> bytes:
+        return await trio.to_thread.run_sync(self._read)
+
+    def _read(self) -> bytes:
+        pcm = b""
+        while not pcm and not self._file.closed:  # a resampler holds the first samples back
+            try:
+                samples = self._file.read(self._block, dtype="float32", always_2d=True)
+            except soundfile.SoundFileError as error:
+                raise SourceError(f"{self._file.name} is damaged: {error}") from error
+            last = len(samples) < self._block
+            pcm = self._converter.convert(samples, last=last)
+            if last:
+                self._file.close()
+        return pcm
+
+
+class _Stdin:
+    live = False
+    duration_s = None
+
+    def __init__(self, rate: int) -> None:
+        self._converter = _Converter(rate)
+        self._half = b""
+        self._ended = False
+
+    async def read(self) -> bytes:
+        pcm = b""
+        while not pcm and not self._ended:
+            # A silent pipe holds its reader for good; left alone, the thread holds nothing but itself.
+            data = await trio.to_thread.run_sync(_read_stdin, abandon_on_cancel=True)
+            self._ended = not data
+            data = self._half + data
+            whole = len(data) - len(data) % BYTES_PER_SAMPLE
+            self._half = data[whole:]
+            samples = np.frombuffer(data[:whole], dtype="<i2").astype(np.float32) / np.float32(FULL_SCALE)
+            pcm = self._converter.convert(samples, last=self._ended)
+        return pcm
+
+
+def _read_stdin() -> bytes:
+    # Not sys.stdin: its lock, held by a thread left behind, would abort the interpreter's exit.
+    return os.read(STDIN, PIPE_BYTES)
+
+
+class _Ffmpeg:
+    live = False
+    duration_s = None
+
+    def __init__(self, path: Path, process: trio.Process, complaints: IO[bytes]) -> None:
+        assert process.stdout is not None  # noqa: S101 - it was opened with a pipe
+        self._path = path
+        self._process = process
+        self._pcm = process.stdout
+        self._complaints = complaints
+
+    async def read(self) -> bytes:
+        pcm = await self._pcm.receive_some(PIPE_BYTES)
+        if not pcm and await self._process.wait():
+            self._complaints.seek(0)
+            lines = self._complaints.read().decode(errors="replace").split("\n")
+            raise SourceError(f"{self._path} cannot be read as audio: {lines[0]}")
+        return bytes(pcm)
+
+    async def aclose(self) -> None:
+        """Stop ffmpeg, wherever it is."""
+        self._process.kill()
+        with trio.CancelScope(shield=True):
+            await self._process.wait()
+        await self._pcm.aclose()
+
+
+class _Microphone:
+    live = True
+    duration_s = None
+
+    def __init__(self, device: sounddevice.InputStream) -> None:
+        self._device = device
+        self._converter = _Converter(int(device.samplerate))
+        self._block = int(device.samplerate * BLOCK_S)
+
+    async def read(self) -> bytes:
+        samples, _ = await trio.to_thread.run_sync(self._device.read, self._block)
+        return self._converter.convert(samples)
+
+
+def _sound_file(path: Path) -> soundfile.SoundFile | None:
+    """Open what libsndfile can read; None for other files. Raises `SourceError` if there is no audio."""
+    try:
+        if path.stat().st_size == 0:
+            raise SourceError(f"{path} is empty.")
+        with path.open("rb"):
+            pass
+    except OSError as error:
+        raise SourceError(f"{path} cannot be read: {error.strerror}.") from error
+    try:
+        file = soundfile.SoundFile(path)
+    except soundfile.SoundFileError:
+        return None
+    if not file.frames:
+        file.close()
+        raise SourceError(f"{path} has no audio in it.")
+    return file
+
+
+@asynccontextmanager
+async def _ffmpeg(path: Path) -> AsyncGenerator[Source, None]:
+    if not shutil.which("ffmpeg"):
+        raise SourceError(f"{path} is no wav, flac, ogg or mp3 file; to read other formats, install ffmpeg.")
+    command = ["ffmpeg", "-nostdin", "-v", "error", "-i", f"file:{path}"]
+    command += ["-f", "s16le", "-ac", "1", "-ar", str(SAMPLE_RATE), "-"]
+    # A file takes any amount of complaints; a pipe that nobody reads would stop ffmpeg.
+    with tempfile.TemporaryFile() as complaints:
+        # In a session of its own, so that Ctrl-C reaches the client alone.
+        process = await trio.lowlevel.open_process(
+            command, stdout=PIPE, stderr=complaints, start_new_session=True
+        )
+        source = _Ffmpeg(path, process, complaints)
+        try:
+            yield source
+        finally:
+            await source.aclose()
+
+
+def _microphone() -> sounddevice.InputStream:
+    try:
+        import sounddevice  # noqa: PLC0415 - an optional package, wanted only here
+    except ImportError as error:
+        raise SourceError("The microphone needs a further package: pip install 'trioscribe[mic]'.") from error
+    except OSError as error:
+        raise SourceError("The microphone needs PortAudio: apt install libportaudio2.") from error
+    try:
+        return sounddevice.InputStream(channels=1, dtype="float32")
+    except (sounddevice.PortAudioError, ValueError) as error:
+        raise SourceError(f"No microphone can be opened: {error}.") from error

@@ -1,0 +1,197 @@
+"""A client session: audio goes out, captions come in, and the export's ID at the end.
+
+    async with connect("ws://127.0.0.1:8394/") as transcription, trio.open_nursery() as nursery:
+        nursery.start_soon(speak, transcription)  # sends frames, then eof
+        async for received in transcription:
+            print(received.raw)
+    print(transcription.export_id)
+
+Sending and receiving are for two tasks: a server that is not read stops reading too.
+"""
+
+from __future__ import annotations
+
+import re
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+import trio
+import trio_websocket
+
+from server.errors import ClientError
+from server.protocol import StreamConfig, WireError, WireFinal, WirePartial
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
+
+EXPORT_ID: Final = re.compile(r"[0-9a-f]{32}")
+NORMAL_CLOSURE: Final = 1000
+
+CONNECT_TIMEOUT_S: Final = 10.0
+CLOSE_TIMEOUT_S: Final = 5.0
+
+MAX_MESSAGE_BYTES: Final = 16 * 2**20
+"""A final lists the words of half a minute at most, a few KiB; the bound stops what is no such server."""
+
+MESSAGE_QUEUE: Final = 64
+"""Messages kept while the receiving task is busy, so that a slow terminal does not hold up pongs."""
+
+
+class ExportId(msgspec.Struct, frozen=True):
+    """Where the stream is stored: 32 lower-case hexadecimal digits. The last message of a stream."""
+
+    id: str
+
+
+Message = WirePartial | WireFinal | WireError | ExportId
+KINDS: Final[tuple[type[WirePartial | WireFinal | WireError], ...]] = (WirePartial, WireFinal, WireError)
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """A text frame: as it came, what it means, and when it was received, on the clock of `trio.current_time`.
+
+    `message` is None for a frame of a later protocol that this client does not know.
+    """
+
+    at: float
+    raw: str
+    message: Message | None
+
+
+class Transcription:
+    """One stream on an open connection; made by `connect`. Iterate it for what the server says."""
+
+    def __init__(self, connection: trio_websocket.WebSocketConnection) -> None:
+        self._connection = connection
+        self._export_id: str | None = None
+
+    @property
+    def export_id(self) -> str | None:
+        """The ID of the export, once the server has sent it."""
+        return self._export_id
+
+    async def send(self, frame: bytes | str) -> None:
+        """Send audio (PCM16, little-endian, mono) or a control frame.
+
+        Waits while the server is behind. Raises `ClientError` if the connection is closed.
+        """
+        try:
+            await self._connection.send_message(frame)
+        except trio_websocket.ConnectionClosed as closed:
+            raise _ended_midway(closed) from closed
+
+    async def eof(self) -> None:
+        """Say that the audio is over: the last finals, the ID and the end of iteration follow."""
+        await self.send("eof")
+
+    def __aiter__(self) -> Transcription:
+        return self
+
+    async def __anext__(self) -> Received:
+        """Wait for the next message; stops when the server has closed after the ID.
+
+        Raises `ClientError` if the connection ends in any other way.
+        """
+        try:
+            raw = await self._connection.get_message()
+        except trio_websocket.ConnectionClosed as closed:
+            if self._export_id is not None and closed.reason and closed.reason.code == NORMAL_CLOSURE:
+                raise StopAsyncIteration from None
+            raise _ended_midway(closed) from closed
+        if isinstance(raw, bytes):
+            raw = raw.decode(errors="replace")
+        message = understand(raw)
+        if isinstance(message, ExportId):
+            self._export_id = message.id
+        return Received(trio.current_time(), raw, message)
+
+
+def understand(raw: str) -> Message | None:
+    """Decode a text frame of the server, or give None for one that this client does not know."""
+    if EXPORT_ID.fullmatch(raw):
+        return ExportId(raw)
+    for kind in KINDS:
+        try:
+            return msgspec.json.decode(raw, type=kind)
+        except msgspec.DecodeError:
+            continue
+    return None
+
+
+@asynccontextmanager
+async def connect(
+    url: str, *, config: StreamConfig | None = None, key: str | None = None
+) -> AsyncGenerator[Transcription, None]:
+    """Open a stream at a `ws:` or `wss:` URL, with a configuration and a key if any; close it on leaving.
+
+    Raises `ClientError` if there is no server, or it does not take the stream: the message has its reason.
+    """
+    try:
+        manager = trio_websocket.open_websocket_url(
+            url,
+            message_queue_size=MESSAGE_QUEUE,
+            max_message_size=MAX_MESSAGE_BYTES,
+            receive_buffer_size=None,
+            connect_timeout=CONNECT_TIMEOUT_S,
+            disconnect_timeout=CLOSE_TIMEOUT_S,
+        )
+    except ValueError as error:
+        raise ClientError(
+            f"{url} is not a WebSocket address such as ws://127.0.0.1:8394/: {error}."
+        ) from error
+    try:
+        async with manager as connection:
+            transcription = Transcription(connection)
+            opening = _opening(config, key)
+            if opening:
+                await transcription.send(opening)
+            yield transcription
+    except trio_websocket.HandshakeError as error:
+        raise _not_connected(url, error) from error
+
+
+def _opening(config: StreamConfig | None, key: str | None) -> str | None:
+    """Build the first text frame, if there is anything to say in it."""
+    fields: dict[str, Any] = {}
+    if key is not None:
+        fields["Authorization"] = key
+    if config is not None:
+        said = {name: value for name, value in msgspec.structs.asdict(config).items() if value is not None}
+        if said:
+            fields["config"] = said
+    return msgspec.json.encode(fields).decode() if fields else None
+
+
+def _not_connected(url: str, error: trio_websocket.HandshakeError) -> ClientError:
+    match error:
+        case trio_websocket.ConnectionRejected():
+            return ClientError(f"The server at {url} refuses the stream: {_refusal(error)}")
+        case trio_websocket.ConnectionTimeout():
+            return ClientError(f"The server at {url} does not answer within {CONNECT_TIMEOUT_S:g} s.")
+        case trio_websocket.DisconnectionTimeout():
+            return ClientError(f"The server at {url} does not close the connection.")
+    reason = error.__cause__
+    detail = getattr(reason, "strerror", None) or reason or "the connection failed"
+    return ClientError(f"No server answers at {url} ({detail}). Is `trioscribe serve` running there?")
+
+
+def _refusal(error: trio_websocket.ConnectionRejected) -> str:
+    """Take the sentence from the JSON body of a refusal, or else the status."""
+    try:
+        return msgspec.json.decode(error.body or b"", type=WireError).message
+    except msgspec.DecodeError:
+        return f"HTTP status {error.status_code}."
+
+
+def _ended_midway(closed: trio_websocket.ConnectionClosed) -> ClientError:
+    reason = closed.reason
+    if reason is None:
+        return ClientError("The connection broke before the transcript was complete.")
+    said = f": {reason.reason}" if reason.reason else ""
+    return ClientError(
+        "The server closed the connection before the transcript was complete"
+        f" ({reason.code} {reason.name}{said})."
+    )

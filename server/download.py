@@ -1,0 +1,112 @@
+"""A file over HTTP: streamed from disk, in full or the part a Range header asks for (RFC 9110, one range)."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Final
+
+import trio
+from quart.wrappers.response import Response, ResponseBody
+from werkzeug.exceptions import RequestedRangeNotSatisfiable
+from werkzeug.http import http_date
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from pathlib import Path
+    from types import TracebackType
+
+    from quart.wrappers import Request
+
+CHUNK_BYTES: Final = 128 * 1024
+"""Read at once: large enough that the hops to a thread do not matter, small enough for many readers."""
+
+_RANGE: Final = re.compile(r"bytes\s*=\s*(\d*)\s*-\s*(\d*)", re.ASCII | re.IGNORECASE)
+
+
+async def send_file(path: Path, request: Request, *, media_type: str, name: str, etag: str) -> Response:
+    """Answer a GET or HEAD for the file, which must not change any more.
+
+    Honours If-None-Match, If-Modified-Since, Range and If-Range. Raises `RequestedRangeNotSatisfiable`, and
+    `FileNotFoundError` if there is no file.
+    """
+    status = await trio.Path(path).stat()
+    size = status.st_size
+    response = Response(b"", content_type=media_type)
+    response.set_etag(etag)
+    response.last_modified = datetime.fromtimestamp(int(status.st_mtime), UTC)
+    response.headers["Accept-Ranges"] = "bytes"
+    response.headers["Cache-Control"] = "private, no-cache"
+    response.headers["Content-Disposition"] = f'inline; filename="{name}"'
+    await response.make_conditional(request, accept_ranges="bytes")
+    if response.status_code != 200:  # noqa: PLR2004  304 or 412: there is nothing to send
+        return response
+    begin, end = 0, size
+    wanted = request.headers.get("Range")
+    if_range = request.headers.get("If-Range")
+    if wanted and if_range in {None, f'"{etag}"', http_date(response.last_modified)}:
+        part = parse_range(wanted, size)
+        if part is not None:
+            begin, end = part
+            response.status_code = 206
+            response.headers["Content-Range"] = f"bytes {begin}-{end - 1}/{size}"
+    if request.method != "HEAD":
+        response.response = FileSlice(path, begin, end)
+    response.content_length = end - begin
+    # An hour of audio over a slow line takes longer than any time limit that suits other answers.
+    response.timeout = None
+    return response
+
+
+def parse_range(header: str, size: int) -> tuple[int, int] | None:
+    """The first byte that is asked for and the one after the last, of a file with `size` bytes.
+
+    None if the header is to be ignored: not understood, or several ranges. Raises
+    `RequestedRangeNotSatisfiable` if no byte of the file is asked for.
+    """
+    match = _RANGE.fullmatch(header.strip())
+    if match is None or match.group(1) == match.group(2) == "":
+        return None
+    first, last = match.groups()
+    if first and last and int(first) > int(last):
+        return None
+    begin = int(first) if first else max(0, size - int(last))
+    end = min(size, int(last) + 1) if first and last else size
+    if begin >= end:
+        raise RequestedRangeNotSatisfiable(size)
+    return begin, end
+
+
+class FileSlice(ResponseBody):
+    """The bytes of a file from `begin` up to `end`, read while they are sent.
+
+    Quart's own file body gets ranges wrong that count from the end or reach beyond it.
+    """
+
+    def __init__(self, path: Path, begin: int, end: int) -> None:
+        self.begin = begin
+        self.end = end
+        self._path = path
+        self._left = end - begin
+        self._file: trio._file_io.AsyncIOWrapper | None = None
+
+    async def __aenter__(self) -> FileSlice:
+        self._file = await trio.open_file(self._path, "rb", buffering=0)
+        await self._file.seek(self.begin)
+        return self
+
+    async def __aexit__(
+        self, exc_type: type | None, exc_value: BaseException | None, tb: TracebackType | None
+    ) -> None:
+        if self._file is not None:
+            await self._file.aclose()
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self
+
+    async def __anext__(self) -> bytes:
+        chunk = await self._file.read(min(CHUNK_BYTES, self._left)) if self._file else b""
+        if not chunk:
+            raise StopAsyncIteration
+        self._left -= len(chunk)
+        return bytes(chunk)

@@ -1,0 +1,162 @@
+"""An export on disk: one folder with `meta.json`, `audio.wav` and `finals.jsonl`; see `docs/exports.md`.
+
+Synchronous throughout: whoever is on the event loop calls these in a worker thread.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Final, Literal
+
+import msgspec
+
+from server.protocol import WireFinal
+from server.wav import BYTES_PER_SAMPLE, HEADER_BYTES, wav_header, wav_sample_rate
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+META: Final = "meta.json"
+AUDIO: Final = "audio.wav"
+FINALS: Final = "finals.jsonl"
+
+EndState = Literal["complete", "interrupted"]
+State = Literal["live", "complete", "interrupted", "damaged"]
+
+_logger = logging.getLogger(__name__)
+
+
+class Export(msgspec.Struct, frozen=True, kw_only=True):
+    """What is known of one stream's export; the content of its `meta.json`.
+
+    `state` is "live" while the stream goes on, "complete" once it ended in good order, "interrupted" if it did
+    not, and "damaged" if `meta.json` cannot be read (never stored: what the other files tell stands in for it).
+    `duration` is in seconds; `words`, `finals` and `language` are settled when the stream ends.
+    """
+
+    id: str
+    state: State
+    created: str
+    sample_rate: int
+    samples: int = 0
+    duration: float = 0.0
+    language: str | None = None
+    words: int = 0
+    finals: int = 0
+    model: str = ""
+    format: Literal[1] = 1
+
+
+def timestamp(moment: datetime) -> str:
+    """A moment as ISO 8601 in UTC, of fixed width, so that sorting the strings sorts the moments."""
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def duration(samples: int, sample_rate: int) -> float:
+    """Seconds that `samples` last."""
+    return round(samples / sample_rate, 6)
+
+
+def write_meta(folder: Path, export: Export) -> None:
+    """Replace `meta.json`: whenever the power fails, there is either the old one or the new one, whole."""
+    temporary = folder / f"{META}.tmp"
+    with temporary.open("wb") as file:
+        file.write(msgspec.json.format(msgspec.json.encode(export)) + b"\n")
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(folder / META)
+    sync_folder(folder)
+
+
+def sync_folder(folder: Path) -> None:
+    """Wait until the names in a folder are on the disk: syncing a file does not cover its name."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def read_export(folder: Path) -> Export:
+    """What is known of the export in `folder`. Raises `OSError` if there is none or nothing of use in it."""
+    try:
+        export = msgspec.json.decode((folder / META).read_bytes(), type=Export)
+        if export.id != folder.name:
+            raise msgspec.ValidationError(f"it belongs to {export.id}")
+    except (FileNotFoundError, msgspec.DecodeError, UnicodeError) as error:
+        _logger.warning("Cannot use %s (%s); going by the other files.", folder / META, error)
+        return msgspec.structs.replace(survey(folder), state="damaged")
+    if export.state == "live":
+        samples = _samples(folder)
+        return msgspec.structs.replace(export, samples=samples, duration=duration(samples, export.sample_rate))
+    return export
+
+
+def read_finals(folder: Path) -> list[WireFinal]:
+    """The finals stored in `folder`, in order. A line cut off by a crash is left out. Raises `OSError`."""
+    finals = []
+    for number, line in enumerate((folder / FINALS).read_bytes().splitlines(), 1):
+        try:
+            finals.append(msgspec.json.decode(line, type=WireFinal))
+        except (msgspec.DecodeError, UnicodeError) as error:
+            _logger.warning("Left out line %d of %s: %s", number, folder / FINALS, error)
+    return finals
+
+
+def survey(folder: Path, known: Export | None = None) -> Export:
+    """An interrupted export as its audio and finals tell it, completed by what was `known` before.
+
+    Raises `OSError` if there is no audio, and not even a sample rate is known.
+    """
+    with (folder / AUDIO).open("rb") as file:
+        header = file.read(HEADER_BYTES)
+        created = timestamp(datetime.fromtimestamp(os.fstat(file.fileno()).st_mtime, UTC))
+    sample_rate = known.sample_rate if known else wav_sample_rate(header)
+    if sample_rate is None:
+        raise OSError(f"neither {META} nor {AUDIO} in {folder} can be read")
+    finals = read_finals(folder) if (folder / FINALS).exists() else []
+    samples = _samples(folder)
+    return Export(
+        id=folder.name,
+        state="interrupted",
+        created=known.created if known else created,
+        sample_rate=sample_rate,
+        samples=samples,
+        duration=duration(samples, sample_rate),
+        words=sum(len(final.result) for final in finals),
+        finals=len(finals),
+        model=known.model if known else "",
+    )
+
+
+def repair(folder: Path) -> None:
+    """Make an export that a crash left behind whole: a true WAV header, complete lines, "interrupted" in its meta.
+
+    Does nothing to one that ended in good order. Raises `OSError` if the folder is beyond repair.
+    """
+    export = read_export(folder)
+    if export.state not in {"live", "damaged"}:
+        return
+    for name in (AUDIO, FINALS):
+        (folder / name).touch()
+    export = survey(folder, None if export.state == "damaged" else export)
+    with (folder / AUDIO).open("r+b") as file:
+        file.write(wav_header(export.sample_rate, export.samples))
+        file.truncate(HEADER_BYTES + export.samples * BYTES_PER_SAMPLE)
+        os.fsync(file.fileno())
+    lines = b"".join(msgspec.json.encode(final) + b"\n" for final in read_finals(folder))
+    temporary = folder / f"{FINALS}.tmp"
+    with temporary.open("wb") as file:
+        file.write(lines)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(folder / FINALS)
+    write_meta(folder, export)
+    _logger.warning("Export %s was interrupted; %.1f s of audio and %d finals are kept.",
+                    export.id, export.duration, export.finals)
+
+
+def _samples(folder: Path) -> int:
+    return max(0, (folder / AUDIO).stat().st_size - HEADER_BYTES) // BYTES_PER_SAMPLE

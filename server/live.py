@@ -1,0 +1,217 @@
+"""A stream together with its recording and its outbox: whatever is heard and said is on the disk before it is sent."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final
+
+import trio
+
+from engine import types
+from engine.errors import AbortedError, EngineError
+from engine.stream import Policy, Stream
+from server.errors import ProtocolError, StoreError
+from server.protocol import StreamConfig, WireFinal, encode_error, wire_final
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from engine.vad import SpeechDetector
+    from server.outbox import Outbox
+    from server.pool import InferencePool
+    from server.recorder import Recorder
+    from server.store import Store
+
+SLICES_PER_SECOND: Final = 10
+"""Audio is fed in slices of 100 ms, so that speech detection in a long message does not hold up other streams."""
+
+LAST_STORE_SECONDS: Final = 5.0
+"""How long a stream that is given up may take to bring its export into order."""
+
+_logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """What the streams of a server share. `stall` and `send_timeout` in seconds; `languages` are Whisper's codes."""
+
+    store: Store
+    pool: InferencePool
+    detector: Callable[[], SpeechDetector]
+    policy: Policy
+    languages: frozenset[str]
+    model: str
+    stall: float
+    send_timeout: float
+
+
+class LiveStream:
+    """The shell around an `engine.stream.Stream`. It begins with the first audio, or with its end if there is none."""
+
+    def __init__(self, export_id: str, services: Services, outbox: Outbox, *, rate: int) -> None:
+        self.export_id = export_id
+        self.ended = False
+        self.stored = False
+        self._services = services
+        self._outbox = outbox
+        self._rate = rate
+        self._policy = services.policy
+        self._stream: Stream | None = None
+        self._recorder: Recorder | None = None
+        self._storage_failed = False
+        self._changed = trio.Event()
+        self._publishing = trio.Lock()
+        self._queued_for_partial = False
+        self._waiting = trio.CancelScope()
+
+    @property
+    def done(self) -> bool:
+        """Whether all that was heard has become finals, after `finish`."""
+        return self._stream is not None and self._stream.done
+
+    @property
+    def failed(self) -> bool:
+        """Whether the stream is to be ended because it cannot be stored."""
+        return self._storage_failed
+
+    def configure(self, config: StreamConfig) -> None:
+        """Settings of this stream. Raises `ProtocolError` once it has begun, or for a language not in the model."""
+        if self._stream is not None:
+            raise ProtocolError("too_late", "A stream is configured before its first audio; this one has begun.")
+        if config.language not in {None, "auto", *self._services.languages}:
+            known = ", ".join(sorted(self._services.languages))
+            raise ProtocolError("bad_config", f'The model does not know "language": "{config.language}". It knows: {known}.')
+        self._rate = config.sample_rate or self._rate
+        self._policy = replace(
+            self._policy,
+            language=config.language or self._policy.language,
+            task=config.task or self._policy.task,
+            prompt=self._policy.prompt if config.prompt is None else config.prompt,
+            eager=self._policy.eager if config.partials is None else config.partials == "eager",
+        )
+
+    async def hear(self, pcm: bytes) -> None:
+        """Take in audio, however much; waits while the buffer is full."""
+        stream = await self._begin()
+        await self._record(pcm)
+        size = types.BYTES_PER_SAMPLE * max(1, self._rate // SLICES_PER_SECOND)
+        for begin in range(0, len(pcm), size):
+            piece = pcm[begin : begin + size]
+            while stream.room < len(piece):
+                await self._changed.wait()
+            stream.feed(piece)
+            await self._publish(stream)
+
+    async def pause(self) -> None:
+        """Nothing more is to be expected for now: what has been said becomes final, and all is on the disk."""
+        if self._stream is not None and not self.ended:
+            self._stream.flush()
+            await self._publish(self._stream)
+            if self._recorder is not None and not self._storage_failed:
+                try:
+                    await self._recorder.flush()
+                except StoreError as error:
+                    self._storage_is_failing(error)
+
+    async def finish(self) -> None:
+        """No more audio will come."""
+        if not self.ended:
+            stream = await self._begin()
+            self.ended = True
+            stream.finish()
+            await self._publish(stream)
+
+    async def infer(self) -> None:
+        """Decode window after window until the stream is done."""
+        while (stream := self._stream) is None or not stream.done:
+            if stream is None or not stream.due:
+                await self._changed.wait()
+                continue
+            with trio.CancelScope() as self._waiting:
+                await self._decode(stream)
+            await self._publish(stream)
+
+    async def store(self) -> bool:
+        """Make the export durable. Returns whether it is; if not, the client has been told why."""
+        if self._recorder is not None and self._stream is not None:
+            try:
+                with trio.CancelScope(shield=True):
+                    await self._recorder.complete(language=self._stream.language)
+                self.stored = True
+            except StoreError as error:
+                self._storage_is_failing(error)
+        return self.stored
+
+    async def abandon(self) -> None:
+        """The stream is given up in the middle: leave what there is in order, in the state "interrupted"."""
+        if self._recorder is not None and not self.stored:
+            with trio.move_on_after(LAST_STORE_SECONDS, shield=True):
+                try:
+                    language = None if self._stream is None else self._stream.language
+                    await self._recorder.complete(language=language, state="interrupted")
+                except StoreError as error:
+                    _logger.warning("stream %s: %s", self.export_id, error)
+
+    async def _begin(self) -> Stream:
+        if self._stream is None:
+            try:
+                self._recorder = await self._services.store.record(
+                    self.export_id, sample_rate=self._rate, model=self._services.model
+                )
+            except StoreError as error:
+                self._storage_is_failing(error)
+            self._stream = Stream(self._policy, self._services.detector(), rate=self._rate)
+            self._notify()
+        return self._stream
+
+    async def _decode(self, stream: Stream) -> None:
+        self._queued_for_partial = not stream.urgent
+        async with self._services.pool.slot(final=stream.urgent) as slot:
+            self._queued_for_partial = False
+            window = stream.next_window()
+            if window is None:
+                return
+            try:
+                hypothesis = await slot.recognize(window)
+            except EngineError as error:
+                stream.fail()
+                if not isinstance(error, AbortedError):
+                    _logger.exception("stream %s: an inference failed; the stream goes on", self.export_id)
+            except BaseException:
+                stream.fail()
+                raise
+            else:
+                stream.accept(hypothesis)
+
+    async def _publish(self, stream: Stream) -> None:
+        """Let the other tasks know what has changed; hand out what there is to say, to the disk and then the client."""
+        self._notify()
+        if stream.superseded or (stream.urgent and self._queued_for_partial):
+            self._waiting.cancel()  # to come again at once, with a longer window and as one that a final waits for
+        async with self._publishing:
+            for event in stream.take_events():
+                if isinstance(event, types.Final):
+                    await self._record(wire_final(event))
+                self._outbox.put(event)
+
+    async def _record(self, heard: bytes | WireFinal) -> None:
+        if self._recorder is None or self._storage_failed:
+            return
+        try:
+            if isinstance(heard, bytes):
+                await self._recorder.audio(heard)
+            else:
+                await self._recorder.final(heard)
+        except StoreError as error:
+            self._storage_is_failing(error)
+
+    def _storage_is_failing(self, error: StoreError) -> None:
+        _logger.error("stream %s: %s", self.export_id, error)
+        if not self._storage_failed:
+            self._outbox.put_frame(encode_error("storage", f"This stream cannot be stored: {error}"))
+        self._storage_failed = True
+
+    def _notify(self) -> None:
+        self._changed.set()
+        self._changed = trio.Event()

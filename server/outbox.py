@@ -1,0 +1,76 @@
+"""What waits to be sent to one client: all finals in order, and only the newest partial."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING
+
+import trio
+
+from engine.types import Final
+from server.protocol import encode
+
+if TYPE_CHECKING:
+    from engine.types import Event
+
+
+class Outbox:
+    """A line of text frames, and behind it room for one partial.
+
+    Finals are kept without a bound of their own: they are a few hundred bytes for seconds of speech, and a client that
+    does not read is ended after a timeout, which closes its outbox.
+    """
+
+    def __init__(self) -> None:
+        self._frames: deque[str] = deque()
+        self._partial: str | None = None
+        self._closed = False
+        self.deserted = False
+        self._changed = trio.Event()
+
+    def put(self, event: Event) -> None:
+        """Add a final, or replace the partial that waits. A final supersedes the partial of its utterance."""
+        if self._closed:
+            return
+        if isinstance(event, Final):
+            self._partial = None
+            self._frames.append(encode(event))
+        else:
+            self._partial = encode(event)
+        self._wake()
+
+    def put_frame(self, text: str) -> None:
+        """Add any other frame. It goes before a partial that waits."""
+        if not self._closed:
+            self._frames.append(text)
+            self._wake()
+
+    def close(self) -> None:
+        """Take no more frames. What waits can still be taken."""
+        self._closed = True
+        self._wake()
+
+    def desert(self) -> None:
+        """Nobody will read any more: forget all, take no more."""
+        self.deserted = True
+        self._frames.clear()
+        self._partial = None
+        self.close()
+
+    def take_nowait(self) -> str | None:
+        """The next frame, if one waits."""
+        if self._frames:
+            return self._frames.popleft()
+        partial, self._partial = self._partial, None
+        return partial
+
+    async def take(self) -> str | None:
+        """The next frame, waiting for one; None when the outbox is closed and empty."""
+        await trio.lowlevel.checkpoint()
+        while (frame := self.take_nowait()) is None and not self._closed:
+            await self._changed.wait()
+        return frame
+
+    def _wake(self) -> None:
+        self._changed.set()
+        self._changed = trio.Event()

@@ -1,0 +1,215 @@
+"""The REST interface: exports to read, list and delete, and how the server is. See `docs/rest.md`."""
+
+from __future__ import annotations
+
+import importlib.resources
+from typing import TYPE_CHECKING, Annotated, Final, Literal
+
+import msgspec
+import trio
+from quart import request
+from quart.wrappers import Response
+from quart_schema import (
+    Info,
+    QuartSchema,
+    document_response,
+    hide,
+    tag,
+    validate_querystring,
+    validate_response,
+)
+from quart_trio import QuartTrio
+from werkzeug.exceptions import NotAcceptable
+
+from server.download import send_file
+from server.errors import ExportNotReadyError
+from server.export import Export
+from server.formats import FORMATS
+from server.protocol import WireFinal
+from server.rest_errors import ErrorBody, handle_errors
+from server.store import ExportPage, Store
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+MAX_BODY_BYTES: Final = 64 * 1024
+"""No request here has a body of use; what comes anyway is not kept."""
+
+
+class Readiness(msgspec.Struct, frozen=True):
+    """Whether the server takes streams, and if not why. `streams` are live now, `slots` is the most there may be."""
+
+    ready: bool
+    reason: str
+    streams: int
+    slots: int
+    model: str
+
+
+class Health(msgspec.Struct, frozen=True):
+    """The server is alive."""
+
+    status: Literal["ok"] = "ok"
+
+
+class PageQuery(msgspec.Struct, frozen=True):
+    """Which part of the list of exports: at most `limit`, from after the cursor `before` (the `next` of a page)."""
+
+    limit: Annotated[int, msgspec.Meta(ge=1, le=200)] = 50
+    before: str | None = None
+
+
+class FormatQuery(msgspec.Struct, frozen=True):
+    """The format of a transcript; without it the Accept header decides, and without that it is JSON."""
+
+    format: Literal["json", "text", "txt", "srt", "vtt", "tsv"] | None = None
+
+
+def create_app(store: Store, ready: Callable[[], Readiness]) -> QuartTrio:
+    """Make the application. `ready` is asked for each GET /ready."""
+    app = QuartTrio(__name__, static_folder=None)
+    app.config["MAX_CONTENT_LENGTH"] = MAX_BODY_BYTES
+    # A path is taken as it comes: no redirects to a "better" one.
+    app.url_map.merge_slashes = False
+    QuartSchema(
+        app,
+        info=Info(title="trioscribe", version="1", description=__doc__),
+        conversion_preference="msgspec",
+        swagger_ui_path=None,  # these three would load their scripts from the internet
+        redoc_ui_path=None,
+        scalar_ui_path=None,
+    )
+    handle_errors(app)
+    _add_status(app, ready)
+    _add_exports(app, store)
+    _add_files(app, store)
+    _add_docs(app)
+
+    @app.after_request
+    async def harden(response: Response) -> Response:
+        response.headers["X-Content-Type-Options"] = "nosniff"
+        return response
+
+    return app
+
+
+def _add_status(app: QuartTrio, ready: Callable[[], Readiness]) -> None:
+    @app.get("/health")
+    @tag(["status"])
+    @validate_response(Health)
+    async def health() -> Health:
+        """Whether the process is alive."""
+        return Health()
+
+    @app.get("/ready")
+    @tag(["status"])
+    @validate_response(Readiness, 200)
+    @validate_response(Readiness, 503)
+    async def readiness() -> tuple[Readiness, int]:
+        """Whether a new stream would be taken: 200 if so, 503 with the reason if not."""
+        now = ready()
+        return now, 200 if now.ready else 503
+
+
+def _add_exports(app: QuartTrio, store: Store) -> None:
+    @app.get("/exports")
+    @tag(["exports"])
+    @validate_querystring(PageQuery)
+    @validate_response(ExportPage)
+    @document_response(ErrorBody, 400)
+    async def list_exports(query_args: PageQuery) -> ExportPage:
+        """List the exports, newest first."""
+        return await store.page(limit=query_args.limit, before=query_args.before)
+
+    @app.get("/exports/<export_id>")
+    @tag(["exports"])
+    @validate_response(Export)
+    @document_response(ErrorBody, 404)
+    async def show_export(export_id: str) -> Export:
+        """Show what is known of an export."""
+        return await store.find(export_id)
+
+    @app.delete("/exports/<export_id>")
+    @tag(["exports"])
+    @document_response(ErrorBody, 404)
+    @document_response(ErrorBody, 409)
+    async def delete_export(export_id: str) -> tuple[str, int]:
+        """Delete an export, audio and transcript, for good (204)."""
+        await store.delete(export_id)
+        return "", 204
+
+
+def _add_files(app: QuartTrio, store: Store) -> None:
+    @app.get("/export/transcript/<export_id>")
+    @tag(["exports"])
+    @validate_querystring(FormatQuery)
+    @document_response(list[WireFinal])
+    @document_response(ErrorBody, 400)
+    @document_response(ErrorBody, 404)
+    @document_response(ErrorBody, 406)
+    @document_response(ErrorBody, 409)
+    async def transcript(export_id: str, query_args: FormatQuery) -> Response:
+        """Download a transcript: the finals as they were sent, or text, subtitles, a table."""
+        name = _format_name(query_args)
+        await _ended(store, export_id)
+        finals = await store.finals(export_id)
+        # Cutting the cues of a day of speech takes seconds; live streams must not wait for that.
+        body = await trio.to_thread.run_sync(FORMATS[name].render, finals)
+        response = Response(body, content_type=f"{FORMATS[name].media_type}; charset=utf-8")
+        response.headers["Content-Disposition"] = f'inline; filename="trioscribe-{export_id}.{name}"'
+        response.headers["Cache-Control"] = "private, no-cache"
+        response.vary.add("Accept")
+        return response
+
+    @app.get("/export/audio/<export_id>")
+    @tag(["exports"])
+    @document_response(ErrorBody, 404)
+    @document_response(ErrorBody, 409)
+    @document_response(ErrorBody, 416)
+    async def audio(export_id: str) -> Response:
+        """Download the audio as a WAV file, or a part of it (Range)."""
+        export = await _ended(store, export_id)
+        return await send_file(
+            store.audio_path(export_id),
+            request._get_current_object(),  # noqa: SLF001  werkzeug's way to the object behind the proxy
+            media_type="audio/wav",
+            name=f"trioscribe-{export_id}.wav",
+            etag=f"{export_id}-{export.samples}",
+        )
+
+
+def _add_docs(app: QuartTrio) -> None:
+    @app.get("/docs")
+    @hide
+    async def docs() -> Response:
+        page = await trio.to_thread.run_sync(_docs_page)
+        response = Response(page, content_type="text/html; charset=utf-8")
+        # The page works without internet, and the browser is told to keep it that way.
+        response.headers["Content-Security-Policy"] = (
+            "default-src 'none'; connect-src 'self'; script-src 'unsafe-inline'; style-src 'unsafe-inline'"
+        )
+        return response
+
+
+def _docs_page() -> bytes:
+    return importlib.resources.files("server").joinpath("docs.html").read_bytes()
+
+
+async def _ended(store: Store, export_id: str) -> Export:
+    export = await store.find(export_id)
+    if export.state == "live":
+        raise ExportNotReadyError(f"Export {export_id} is still being recorded.")
+    return export
+
+
+def _format_name(query: FormatQuery) -> str:
+    """The format that is asked for: by the query if it says so, by the Accept header else."""
+    if query.format:
+        return "txt" if query.format == "text" else query.format
+    if not request.accept_mimetypes:
+        return "json"
+    offered = {fmt.media_type: name for name, fmt in FORMATS.items()}
+    best = request.accept_mimetypes.best_match(list(offered))
+    if best is None:
+        raise NotAcceptable(f"A transcript can be had as {', '.join(offered)}.")
+    return offered[best]

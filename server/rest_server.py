@@ -1,0 +1,139 @@
+"""Serves the REST interface with Hypercorn's HTTP on a listening socket of our own.
+
+Hypercorn's `serve` keeps all connections in one nursery, and what one client sends can make its task fail (an
+upgrade request with data right behind it does: their issue 225), which would end them all. So its connection
+handler, `TCPServer`, is run here for each connection by itself: whatever fails in it is logged and ends that
+connection only; downloads of others go on, and the port is never closed. `TCPServer` is not public: Hypercorn is
+pinned to an exact version, and `tests/test_rest.py` covers what is relied on.
+"""
+
+from __future__ import annotations
+
+import logging
+import socket
+from functools import partial
+from typing import TYPE_CHECKING, Final
+
+import trio
+from hypercorn.app_wrappers import ASGIWrapper
+from hypercorn.config import Config
+from hypercorn.trio.tcp_server import TCPServer
+from hypercorn.trio.worker_context import WorkerContext
+
+from server.errors import StartupError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from quart_trio import QuartTrio
+
+USER_TIMEOUT_MS: Final = 60_000
+"""A client that takes nothing for this long is given up; without it, one that never reads is held for ever."""
+
+BACKLOG: Final = 128
+MAX_CONNECTIONS: Final = 256
+"""More are closed at once: the files a process may have open (1024 as a rule) are needed for streams too."""
+
+KEEP_ALIVE_SECONDS: Final = 15
+"""For a request to come in full, and between requests."""
+
+GRACE_SECONDS: Final = 5.0
+
+_logger = logging.getLogger(__name__)
+
+
+def open_rest_socket(host: str, port: int) -> socket.socket:
+    """Listen on `host` and `port` (0 for any free port). The caller closes the socket.
+
+    Raises `StartupError` if that cannot be had.
+    """
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(
+            host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        listener = socket.socket(family, kind, protocol)
+    except OSError as error:
+        raise StartupError(
+            f"{host!r} is no address to listen on: {error.strerror}. Use 0.0.0.0, :: or the name of this host."
+        ) from error
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        # Accepted connections inherit both.
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, USER_TIMEOUT_MS)
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        listener.bind(address)
+        listener.listen(BACKLOG)
+    except OSError as error:
+        listener.close()
+        raise StartupError(
+            f"The REST port {port} on {host} cannot be opened: {error.strerror}. "
+            "Stop what is using it (ss -ltnp shows it), or choose another port."
+        ) from error
+    return listener
+
+
+async def serve_rest(
+    app: QuartTrio,
+    listener: socket.socket,
+    *,
+    shutdown: trio.Event,
+    grace: float = GRACE_SECONDS,
+    on_crash: Callable[[], None] = lambda: None,
+    task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
+) -> None:
+    """Serve until `shutdown` is set, then let answers that are under way take `grace` more seconds.
+
+    `listener` is left open, afterwards too. `on_crash` is called whenever a connection failed.
+    """
+    context = WorkerContext(None)
+    config = _config()
+    live = trio.CapacityLimiter(MAX_CONNECTIONS)
+
+    async def converse(stream: trio.SocketStream) -> None:
+        try:
+            live.acquire_on_behalf_of_nowait(stream)
+        except trio.WouldBlock:
+            await trio.aclose_forcefully(stream)
+            return
+        try:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(_cut_off, stream)
+                await TCPServer(ASGIWrapper(app), config, context, {}, stream)  # type: ignore[arg-type]
+                nursery.cancel_scope.cancel()
+        except* Exception:
+            _logger.exception("A REST connection failed; the others go on.")
+            on_crash()
+        finally:
+            live.release_on_behalf_of(stream)
+
+    async with trio.open_nursery() as connections:
+        async with trio.open_nursery() as accepting:
+            # A duplicate, because serve_listeners closes what it was given when it ends.
+            own = trio.SocketListener(trio.socket.from_stdlib_socket(listener.dup()))
+            await accepting.start(partial(trio.serve_listeners, converse, [own], handler_nursery=connections))
+            task_status.started()
+            await shutdown.wait()
+            accepting.cancel_scope.cancel()
+        await context.terminated.set()  # connections that wait for a request end themselves on this
+        connections.cancel_scope.deadline = trio.current_time() + grace
+
+
+async def _cut_off(stream: trio.SocketStream) -> None:
+    """Close the connection when it is cancelled.
+
+    Hypercorn shields its sending from cancellation: a client that does not read would hold up the shutdown.
+    """
+    try:
+        await trio.sleep_forever()
+    finally:
+        stream.socket.close()
+
+
+def _config() -> Config:
+    config = Config()
+    config.errorlog = _logger
+    config.accesslog = None
+    config.include_server_header = False
+    config.keep_alive_timeout = KEEP_ALIVE_SECONDS
+    config.websocket_max_message_size = 1024  # there are no WebSockets here
+    return config

@@ -1,0 +1,184 @@
+"""The exports by their IDs: begun, listed, found, read, deleted. Their layout on disk is in `docs/exports.md`."""
+
+from __future__ import annotations
+
+import fcntl
+import logging
+import os
+import re
+import secrets
+import shutil
+import tempfile
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Final, TypeVar
+
+import msgspec
+import trio
+
+from server.errors import ExportNotFoundError, ExportNotReadyError, InvalidCursorError, StartupError, StoreError
+from server.export import AUDIO, Export, read_export, read_finals, repair, timestamp
+from server.recorder import Recorder, begin_files
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from server.protocol import WireFinal
+
+T = TypeVar("T")
+
+WRITING_THREADS: Final = 4
+READING_THREADS: Final = 2
+"""Threads of their own for readers: a big listing never makes a live stream wait for its turn to write."""
+
+_ID: Final = re.compile(r"[0-9a-f]{32}", re.ASCII)
+_CURSOR: Final = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z)\.([0-9a-f]{32})", re.ASCII)
+
+_logger = logging.getLogger(__name__)
+
+
+class ExportPage(msgspec.Struct, frozen=True):
+    """A page of the list of exports, newest first. `next` is the cursor of the page after it, if there is one."""
+
+    exports: tuple[Export, ...]
+    next: str | None
+
+
+class Store:
+    """All exports under `root`, the data directory. Call `prepare` before anything else.
+
+    Every method may raise `StoreError` when the disk fails; none blocks the event loop.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self._folder = root / "exports"
+        self._writing = trio.CapacityLimiter(WRITING_THREADS)
+        self._reading = trio.CapacityLimiter(READING_THREADS)
+
+    async def prepare(self) -> None:
+        """Make the data directory ready, and mend what a crash of an earlier process left behind.
+
+        Raises `StartupError` if the directory cannot be written, or another process uses it.
+        """
+        try:
+            await trio.to_thread.run_sync(self._prepare, limiter=self._writing)
+        except OSError as error:
+            raise StartupError(
+                f"The exports cannot be kept in {self._folder}: {error.strerror or error}. "
+                "Make the directory writable for this user, or choose another data directory."
+            ) from error
+
+    @staticmethod
+    def new_id() -> str:
+        """An ID that cannot be guessed: 32 lower-case hex digits."""
+        return secrets.token_hex(16)
+
+    async def record(self, export_id: str, *, sample_rate: int, model: str) -> Recorder:
+        """Begin the export of a stream with `sample_rate` samples a second. The ID is one of `new_id`."""
+        folder = self._path(export_id)
+        export = Export(
+            id=export_id, state="live", created=timestamp(datetime.now(UTC)), sample_rate=sample_rate, model=model
+        )
+
+        def begin() -> Recorder:
+            begin_files(folder, export)
+            return Recorder(folder, export, self._writing)
+
+        return await self._run(begin, self._writing)
+
+    async def page(self, *, limit: int, before: str | None = None) -> ExportPage:
+        """At most `limit` exports, newest first, from after the cursor `before`.
+
+        Raises `InvalidCursorError` if `before` is not the `next` of a page.
+        """
+        cursor = None
+        if before is not None:
+            match = _CURSOR.fullmatch(before)
+            if match is None:
+                raise InvalidCursorError("This cursor is not one that a list of exports gave as its next.")
+            cursor = match.groups()
+        # Each request reads every meta.json (some 20 us each). An index would be faster, and wrong as soon as
+        # somebody removes a folder by hand, which the layout allows.
+        exports = await self._run(self._scan, self._reading)
+        older = [export for export in exports if cursor is None or (export.created, export.id) < cursor]
+        shown = tuple(older[:limit])
+        return ExportPage(shown, f"{shown[-1].created}.{shown[-1].id}" if shown and len(older) > limit else None)
+
+    async def find(self, export_id: str) -> Export:
+        """The export under this ID. Raises `ExportNotFoundError`."""
+        folder = self._path(export_id)
+        return await self._run(lambda: read_export(folder), self._reading)
+
+    async def finals(self, export_id: str) -> list[WireFinal]:
+        """The finals of an export as they were sent, in order. Raises `ExportNotFoundError`."""
+        folder = self._path(export_id)
+        return await self._run(lambda: read_finals(folder), self._reading)
+
+    def audio_path(self, export_id: str) -> Path:
+        """Where the WAV file of an export lies if there is such an export. Raises `ExportNotFoundError`."""
+        return self._path(export_id) / AUDIO
+
+    async def delete(self, export_id: str) -> None:
+        """Remove an export for good. Raises `ExportNotFoundError`, or `ExportNotReadyError` while it is live."""
+        folder = self._path(export_id)
+
+        def remove() -> None:
+            if read_export(folder).state == "live":
+                raise ExportNotReadyError(f"Export {export_id} is still being recorded.")
+            # Out of sight at once and as a whole; `prepare` clears away what a crash leaves of it.
+            hidden = folder.with_name(f".{export_id}.deleted")
+            folder.rename(hidden)
+            shutil.rmtree(hidden)
+
+        await self._run(remove, self._writing)
+
+    def _path(self, export_id: str) -> Path:
+        if not _ID.fullmatch(export_id):
+            raise ExportNotFoundError("There is no such export: an ID has 32 digits, 0 to 9 and a to f.")
+        return self._folder / export_id
+
+    async def _run(self, job: Callable[[], T], limiter: trio.CapacityLimiter) -> T:
+        try:
+            return await trio.to_thread.run_sync(job, limiter=limiter)
+        except FileNotFoundError as error:
+            raise ExportNotFoundError("There is no such export; it may have been deleted.") from error
+        except OSError as error:
+            raise StoreError(f"The disk with {self._folder} failed: {error.strerror or error}.") from error
+
+    def _prepare(self) -> None:
+        self._folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=self._folder) as probe:
+            probe.write(b"x")
+        self._lock()
+        for folder in self._folder.iterdir():
+            if folder.name.endswith((".new", ".deleted")):
+                shutil.rmtree(folder, ignore_errors=True)
+            elif _ID.fullmatch(folder.name):
+                try:
+                    repair(folder)
+                except OSError as error:
+                    _logger.warning("Export %s is left as it is: %s", folder.name, error)
+
+    def _lock(self) -> None:
+        # A second process would take the live exports of the first for crashed ones. The descriptor is left open
+        # on purpose: the lock lasts as long as the process.
+        descriptor = os.open(self._folder / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        try:
+            fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except (BlockingIOError, PermissionError) as error:
+            raise StartupError(
+                f"Another process keeps its exports in {self._folder}. Stop it, or choose another data directory."
+            ) from error
+
+    def _scan(self) -> list[Export]:
+        exports = []
+        for entry in os.scandir(self._folder):
+            if not _ID.fullmatch(entry.name):
+                continue
+            try:
+                exports.append(read_export(self._folder / entry.name))
+            except FileNotFoundError:
+                continue  # deleted meanwhile
+            except OSError as error:
+                _logger.warning("Export %s cannot be listed: %s", entry.name, error)
+        return sorted(exports, key=lambda export: (export.created, export.id), reverse=True)

@@ -1,0 +1,166 @@
+"""trio-websocket behind the `Wire` protocol, and a guard that keeps one connection's failure from the others."""
+
+from __future__ import annotations
+
+import json
+import logging
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
+
+import trio
+import trio_websocket
+
+from server.errors import StartupError
+from server.wire import DisconnectedError
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+PATHS: Final = frozenset({"/", "/vosk"})
+SUBPROTOCOLS: Final = ("audio.drachtio.org",)
+"""Subprotocols that clients insist on hearing back (mod_audio_fork); none changes what is said."""
+
+ID_HEADER: Final = b"Trioscribe-Export-Id"
+
+MESSAGE_QUEUE: Final = 2
+"""Messages that may wait inside the library. While it is full the library does not read, so TCP slows the client."""
+
+HANDSHAKE_SECONDS: Final = 10.0
+CLOSE_SECONDS: Final = 5.0
+"""A healthy client sends its request, and answers a close, within a round trip; these bound the others."""
+
+CLEAN_CODES: Final = frozenset({1000, 1001, 1005})
+
+_logger = logging.getLogger(__name__)
+
+
+class WebSocketWire:
+    """One WebSocket connection as a session sees it."""
+
+    def __init__(self, connection: trio_websocket.WebSocketConnection) -> None:
+        self._connection = connection
+        self._aborted = False
+
+    async def receive(self) -> bytes | str:
+        """See `server.wire.Wire`."""
+        try:
+            message: bytes | str = await self._connection.get_message()
+        except trio_websocket.ConnectionClosed as closed:
+            raise _disconnected(closed) from closed
+        return message
+
+    async def send(self, text: str) -> None:
+        """See `server.wire.Wire`."""
+        try:
+            await self._connection.send_message(text)
+        except trio_websocket.ConnectionClosed as closed:
+            raise _disconnected(closed) from closed
+
+    async def close(self, code: int, reason: str) -> None:
+        """See `server.wire.Wire`."""
+        if not self._aborted:
+            with trio.move_on_after(CLOSE_SECONDS):
+                await self._connection.aclose(code, reason)
+
+    def abort(self) -> None:
+        """See `server.wire.Wire`."""
+        self._aborted = True
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A handshake that asks for a stream."""
+
+    _request: trio_websocket.WebSocketRequest
+
+    @property
+    def path(self) -> str:
+        """The path without its query."""
+        return self._request.path.partition("?")[0]
+
+    async def accept(self, export_id: str) -> WebSocketWire:
+        """Complete the handshake; the client learns its export's ID from a header. Raises `DisconnectedError`."""
+        proposed = self._request.proposed_subprotocols
+        subprotocol = next((known for known in SUBPROTOCOLS if known in proposed), None)
+        try:
+            connection = await self._request.accept(
+                subprotocol=subprotocol, extra_headers=[(ID_HEADER, export_id.encode())]
+            )
+        except trio_websocket.ConnectionClosed as closed:
+            raise _disconnected(closed) from closed
+        return WebSocketWire(connection)
+
+    async def reject(self, status: int, code: str, sentence: str) -> None:
+        """Answer with an HTTP error and a JSON body."""
+        body = json.dumps({"error": code, "message": sentence}).encode()
+        await self._request.reject(status, extra_headers=[(b"Content-Type", b"application/json")], body=body)
+
+
+class _Guard:
+    """Stands in for a nursery: starts tasks whose exceptions are logged and counted instead of ending the server.
+
+    trio-websocket lets errors of one connection (garbage, a reset in the handshake, a bug in the handler) escape
+    into the nursery that serves all of them.
+    """
+
+    def __init__(self, nursery: trio.Nursery, on_failure: Callable[[], None]) -> None:
+        self._nursery = nursery
+        self._on_failure = on_failure
+
+    def start_soon(self, async_fn: Callable[..., Awaitable[Any]], *args: object, name: object = None) -> None:
+        self._nursery.start_soon(partial(self._run, async_fn, *args), name=name)
+
+    async def _run(self, async_fn: Callable[..., Awaitable[Any]], *args: object) -> None:
+        try:
+            await async_fn(*args)
+        except* (trio_websocket.ConnectionClosed, trio.BrokenResourceError, OSError) as broken:
+            _logger.info("A connection broke off: %s", broken.exceptions[0])
+        except* Exception:
+            _logger.exception("A connection failed; the others go on.")
+            self._on_failure()
+
+
+async def serve_websockets(
+    handle: Callable[[Request], Awaitable[None]],
+    listeners: list[trio.SocketListener],
+    *,
+    max_message: int,
+    on_failure: Callable[[], None] = lambda: None,
+) -> None:
+    """Serve until cancelled, which ends all connections with it. `max_message` in bytes; larger ones close with 1009."""
+
+    async def guarded(request: trio_websocket.WebSocketRequest) -> None:
+        wrapped = Request(request)
+        if wrapped.path in PATHS:
+            await handle(wrapped)
+        else:
+            await wrapped.reject(404, "not_found", f"There is no stream at {wrapped.path[:200]}; connect to /.")
+
+    async with trio.open_nursery() as nursery:
+        server = trio_websocket.WebSocketServer(
+            guarded,
+            listeners,
+            handler_nursery=_Guard(nursery, on_failure),
+            message_queue_size=MESSAGE_QUEUE,
+            max_message_size=max_message,
+            receive_buffer_size=None,  # the library's 4 KiB costs a wake-up for every 128 ms of audio
+            connect_timeout=HANDSHAKE_SECONDS,
+            disconnect_timeout=CLOSE_SECONDS,
+        )
+        await server.run()
+
+
+async def open_listeners(host: str, port: int) -> list[trio.SocketListener]:
+    """Listen on a TCP port (0 for a free one). Raises `StartupError`."""
+    try:
+        return await trio.open_tcp_listeners(port, host=host)
+    except OSError as error:
+        raise StartupError(
+            f"The WebSocket port {port} on {host} cannot be opened: {error.strerror or error}. "
+            "Stop what is using it (ss -ltnp shows it), or choose another port."
+        ) from error
+
+
+def _disconnected(closed: trio_websocket.ConnectionClosed) -> DisconnectedError:
+    return DisconnectedError(clean=closed.reason is not None and closed.reason.code in CLEAN_CODES)

@@ -1,0 +1,33 @@
+"""What a session needs of a connection. `server.transport` gives it trio-websocket; tests may give it anything."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+
+class DisconnectedError(Exception):
+    """The other side is gone. `clean` says that it closed the connection properly."""
+
+    def __init__(self, *, clean: bool) -> None:
+        super().__init__("the client has closed the connection" if clean else "the connection to the client broke off")
+        self.clean = clean
+
+
+class Wire(Protocol):
+    """A connection that carries messages."""
+
+    async def receive(self) -> bytes | str:
+        """The next message. Cancelling loses none. Raises `DisconnectedError`."""
+        ...
+
+    async def send(self, text: str) -> None:
+        """Send a text frame. Raises `DisconnectedError`."""
+        ...
+
+    async def close(self, code: int, reason: str) -> None:
+        """Say goodbye and close. Does not raise when the other side is gone already."""
+        ...
+
+    def abort(self) -> None:
+        """Cut the connection at once: the other side does not read. `close` afterwards says nothing any more."""
+        ...
