@@ -24,11 +24,11 @@ from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from engine import types
 from engine.audio import AudioBuffer, PcmDecoder
 from engine.draft import Draft
 from engine.endpointing import LEAD, Endpointer
 from engine.errors import InvalidAudioError
-from engine import types
 from engine.types import BYTES_PER_SAMPLE, SAMPLE_RATE, Event, Hypothesis, Window
 from engine.vad import FRAME
 

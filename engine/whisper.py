@@ -65,13 +65,16 @@ class WhisperRecognizer:
         run = _Run(self._ctx, window, self._audio_ctx(window), threads, should_abort)
         language = window.language if self._multilingual else "en"
         run.full(language)
+        words = self._words(window, language)
         if window.detect and self._multilingual:
-            # Detection reuses the encoder context length of the call before it, which is the one we want.
+            # Detection uses the encoder context length of the call before it, which is the one we want, and
+            # clears that call's result.
             detected = run.detect()
             if detected != language:
                 language = detected
                 run.full(language)
-        return Hypothesis(self._words(window, language), language)
+                words = self._words(window, language)
+        return Hypothesis(words, language)
 
     def close(self) -> None:
         """Free the context. The bindings do not do it on their own."""

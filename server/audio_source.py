@@ -193,9 +193,7 @@ async def _ffmpeg(path: Path) -> AsyncGenerator[Source, None]:
     # A file takes any amount of complaints; a pipe that nobody reads would stop ffmpeg.
     with tempfile.TemporaryFile() as complaints:
         # In a session of its own, so that Ctrl-C reaches the client alone.
-        process = await trio.lowlevel.open_process(
-            command, stdout=PIPE, stderr=complaints, start_new_session=True
-        )
+        process = await trio.lowlevel.open_process(command, stdout=PIPE, stderr=complaints, start_new_session=True)
         source = _Ffmpeg(path, process, complaints)
         try:
             yield source

@@ -139,9 +139,7 @@ async def connect(
             disconnect_timeout=CLOSE_TIMEOUT_S,
         )
     except ValueError as error:
-        raise ClientError(
-            f"{url} is not a WebSocket address such as ws://127.0.0.1:8394/: {error}."
-        ) from error
+        raise ClientError(f"{url} is not a WebSocket address such as ws://127.0.0.1:8394/: {error}.") from error
     try:
         async with manager as connection:
             transcription = Transcription(connection)
@@ -192,6 +190,5 @@ def _ended_midway(closed: trio_websocket.ConnectionClosed) -> ClientError:
         return ClientError("The connection broke before the transcript was complete.")
     said = f": {reason.reason}" if reason.reason else ""
     return ClientError(
-        "The server closed the connection before the transcript was complete"
-        f" ({reason.code} {reason.name}{said})."
+        f"The server closed the connection before the transcript was complete ({reason.code} {reason.name}{said})."
     )

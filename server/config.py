@@ -94,9 +94,7 @@ class Settings:
         whole(1, 5),
         "inferences in a row that must agree to settle a word; more is later and safer",
     )
-    endpoint_ms: int = setting(
-        600, whole(300, 2000), "milliseconds of silence in the audio that end an utterance"
-    )
+    endpoint_ms: int = setting(600, whole(300, 2000), "milliseconds of silence in the audio that end an utterance")
     max_utterance_s: float = setting(
         15.0, number(5, 28), "longest utterance in seconds; speech that goes on is cut there"
     )
@@ -111,12 +109,8 @@ class Settings:
         whole(-1, 1500),
         "smallest encoder context, 50 a second of audio; less is faster; -1 is what the model declares",
     )
-    max_message_mb: int = setting(
-        16, whole(1, 64), "largest WebSocket message in MiB; a larger one ends its stream"
-    )
-    send_timeout_s: float = setting(
-        10.0, number(1, 600), "seconds after which a client that does not read is ended"
-    )
+    max_message_mb: int = setting(16, whole(1, 64), "largest WebSocket message in MiB; a larger one ends its stream")
+    send_timeout_s: float = setting(10.0, number(1, 600), "seconds after which a client that does not read is ended")
     grace_s: float = setting(10.0, number(0, 600), "seconds that open streams have to finish at shutdown")
     log_level: str = setting(
         "info", choice("debug", "info", "warning", "error", "critical"), "least severity that is logged"

@@ -1,8 +1,8 @@
 """Cuts finals into subtitle cues that can be read: short lines, at most two, long enough on the screen.
 
 Pure. How it works: the finals become atoms (a word, or a piece of one that no line could hold); within each
-final, the cheapest way to cut the atoms into cues is found by dynamic programming, where a cut after a sentence
-or in a pause is free and any other has a price. Widths are columns: a full-width character takes two.
+final, the cheapest way to cut the atoms into cues is found by dynamic programming, where a cut after a
+sentence or in a pause is free and any other has a price. Widths are columns: a full-width character takes two.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
@@ -28,8 +29,9 @@ SENTENCE_END: Final = ".!?…。！？؟।"  # noqa: RUF001  the full-width mar
 CLAUSE_END: Final = ",;:–—、，；："  # noqa: RUF001  the full-width marks are meant
 _CLOSING: Final = "\"'”’»)]}」』）"  # noqa: RUF001  as above
 _TOKEN: Final = re.compile(r"\s+|\S+")
-# A character with the marks that sit on it; a taller pile than this is not writing.
-_CLUSTER: Final = re.compile("\\S[\u0300-\u036f\u200d\ufe0e\ufe0f\u0900-\u0903\u093c-\u094d\u3099\u309a]{0,8}")
+# A character with the marks that sit on it (Latin, Devanagari, kana, emoji); a taller pile is not writing.
+_MARKS: Final = "\u0300-\u036f\u0900-\u0903\u093c-\u094d\u3099\u309a\u200d\ufe0e\ufe0f"
+_CLUSTER: Final = re.compile(rf"\S[{_MARKS}]{{0,8}}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +55,7 @@ class Atom:
 
 
 def build_cues(finals: Sequence[WireFinal]) -> list[Cue]:
-    """All text of `finals` as cues in order of time, none of which overlap. No cue spans two finals."""
+    """Cut all text of `finals` into cues in order of time that do not overlap. No cue spans two finals."""
     cues: list[Cue] = []
     now = 0
     for final in finals:
@@ -64,48 +66,49 @@ def build_cues(finals: Sequence[WireFinal]) -> list[Cue]:
 
 
 def columns(text: str) -> int:
-    """How many columns `text` takes on a screen."""
+    """Count the columns that `text` takes on a screen."""
     return sum(2 if unicodedata.east_asian_width(char) in "WF" else 1 for char in text)
 
 
 def _atoms(final: WireFinal, now: int) -> list[Atom]:
-    """The atoms of a final. Times never run backwards from `now`, whatever the final says."""
+    """Make the atoms of a final. Times never run backwards from `now`, whatever the final says."""
     atoms: list[Atom] = []
     spaced = False
     for part, start, end in _parts(final, now):
         begin = max(now, start)
         length = max(0, end - begin)
         pieces = list(_pieces(part, spaced))
-        for number, (text, after_space) in enumerate(pieces, 1):
-            start, now = now if number > 1 else begin, begin + length * number // len(pieces)
-            atoms.append(Atom(text, after_space, start, now, columns(text)))
+        times = [begin + length * number // len(pieces) for number in range(1, len(pieces) + 1)]
+        for (text, after_space), (since, now) in zip(pieces, pairwise([begin, *times]), strict=True):
+            atoms.append(Atom(text, after_space, since, now, columns(text)))
         spaced = part[-1:].isspace() if part else spaced
     return atoms
 
 
 def _parts(final: WireFinal, now: int) -> Iterator[tuple[str, int, int]]:
-    """The final's text, cut up without loss before each of its words, with the word's times in milliseconds."""
+    """Cut the text without loss before each of its words; with the words' times in milliseconds."""
     text = _visible(final.text)
     if not final.result:
         yield text, now, now
         return
     position = 0
-    cuts = [0]
+    cuts = []
     for word in final.result:
-        found = text.find(_visible(word.word), position)
+        bare = _visible(word.word)
+        found = text.find(bare, position)
         if found < 0:  # not the words of this text: only their times can be used, and only as a whole
             yield text, _ms(final.result[0].start), _ms(final.result[-1].end)
             return
         cuts.append(found)
-        position = found + len(_visible(word.word))
-    # What stands before the first word goes with it, and what follows a word, up to the next one, with that word.
-    cuts = [0, *cuts[2:], len(text)]
-    for word, begin, end in zip(final.result, cuts, cuts[1:], strict=True):
+        position = found + len(bare)
+    # What stands before the first word goes with it, and what stands after a word goes with that one.
+    cuts[0] = 0
+    for word, (begin, end) in zip(final.result, pairwise([*cuts, len(text)]), strict=True):
         yield text[begin:end], _ms(word.start), _ms(word.end)
 
 
 def _pieces(part: str, spaced: bool) -> Iterator[tuple[str, bool]]:
-    """What lies between the spaces of `part`, cut where a line would be full, each with whether a space precedes."""
+    """Cut `part` at its spaces, and where a line would be full; with whether a space precedes each piece."""
     for token in _TOKEN.findall(part):
         if token.isspace():
             spaced = True
@@ -121,7 +124,7 @@ def _pieces(part: str, spaced: bool) -> Iterator[tuple[str, bool]]:
 
 
 def _cut(atoms: Sequence[Atom]) -> Iterator[Cue]:
-    """The cheapest cutting of one final's atoms. `best[n]` is the price of the first n, `cuts[n]` its last cut."""
+    """Cut one final at the lowest price. `best[n]` is the price of the first n atoms, `cuts[n]` its last cut."""
     best = [0.0] + [float("inf")] * len(atoms)
     cuts = [0] * (len(atoms) + 1)
     for end in range(1, len(atoms) + 1):
@@ -140,13 +143,13 @@ def _cut(atoms: Sequence[Atom]) -> Iterator[Cue]:
     while bounds[-1]:
         bounds.append(cuts[bounds[-1]])
     bounds.reverse()
-    for begin, end in zip(bounds, bounds[1:], strict=False):
+    for begin, end in pairwise(bounds):
         cue = atoms[begin:end]
         yield Cue(cue[0].start, cue[-1].end, _lines(cue) or ())
 
 
 def _price(cue: Sequence[Atom], following: Atom | None) -> float:
-    """What is bad about these atoms as a cue: cut off in mid-sentence, too short, unevenly full."""
+    """Price these atoms as a cue: cut off in mid-sentence, too short, unevenly full."""
     price = 3.0
     if following is not None:
         if following.start - cue[-1].end < PAUSE_MS and not _ends_with(cue[-1].text, SENTENCE_END):
@@ -157,13 +160,13 @@ def _price(cue: Sequence[Atom], following: Atom | None) -> float:
 
 
 def _price_of_keeping(atom: Atom, following: Atom) -> float:
-    """What is bad about having these two in one cue."""
+    """Price having these two in one cue."""
     pause = 15.0 if following.start - atom.end >= PAUSE_MS else 0.0
     return pause + (5.0 if _ends_with(atom.text, SENTENCE_END) else 0.0)
 
 
 def _lines(atoms: Sequence[Atom]) -> tuple[str, ...] | None:
-    """The atoms on one line, or on two of like length, or None if they fit on neither."""
+    """Set the atoms on one line, or on two of like length; None if they fit on neither."""
     total = _width(atoms)
     if total <= MAX_COLUMNS:
         return (_joined(atoms),)
@@ -185,7 +188,7 @@ def _lines(atoms: Sequence[Atom]) -> tuple[str, ...] | None:
 
 
 def _settle(cues: Sequence[Cue]) -> list[Cue]:
-    """The cues with their final times: in order, none empty, short ones held while nothing else is to be shown."""
+    """Give the cues their times: in order, none empty, short ones held as long as nothing else is to be shown."""
     settled: list[Cue] = []
     for number, cue in enumerate(cues):
         start = max(cue.start, settled[-1].end if settled else 0)

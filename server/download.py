@@ -95,9 +95,7 @@ class FileSlice(ResponseBody):
         await self._file.seek(self.begin)
         return self
 
-    async def __aexit__(
-        self, exc_type: type | None, exc_value: BaseException | None, tb: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, exc_type: type | None, exc_value: BaseException | None, tb: TracebackType | None) -> None:
         if self._file is not None:
             await self._file.aclose()
 

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final, Literal
 
 import msgspec
+from msgspec.structs import replace
 
 from server.protocol import WireFinal
 from server.wav import BYTES_PER_SAMPLE, HEADER_BYTES, wav_header, wav_sample_rate
@@ -31,8 +32,8 @@ _logger = logging.getLogger(__name__)
 class Export(msgspec.Struct, frozen=True, kw_only=True):
     """What is known of one stream's export; the content of its `meta.json`.
 
-    `state` is "live" while the stream goes on, "complete" once it ended in good order, "interrupted" if it did
-    not, and "damaged" if `meta.json` cannot be read (never stored: what the other files tell stands in for it).
+    `state` is "live" while the stream goes on, "complete" once it ended in good order, "interrupted" if it
+    did not, and "damaged" if `meta.json` cannot be read (never stored: what the other files tell stands in).
     `duration` is in seconds; `words`, `finals` and `language` are settled when the stream ends.
     """
 
@@ -50,24 +51,29 @@ class Export(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def timestamp(moment: datetime) -> str:
-    """A moment as ISO 8601 in UTC, of fixed width, so that sorting the strings sorts the moments."""
+    """Write a moment as ISO 8601 in UTC, of fixed width: sorting the strings sorts the moments."""
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
 def duration(samples: int, sample_rate: int) -> float:
-    """Seconds that `samples` last."""
+    """Convert to seconds."""
     return round(samples / sample_rate, 6)
 
 
 def write_meta(folder: Path, export: Export) -> None:
-    """Replace `meta.json`: whenever the power fails, there is either the old one or the new one, whole."""
-    temporary = folder / f"{META}.tmp"
+    """Put `export` into `meta.json`, durably."""
+    replace_file(folder / META, msgspec.json.format(msgspec.json.encode(export)) + b"\n")
+
+
+def replace_file(path: Path, content: bytes) -> None:
+    """Give a file new content, durably: whenever the power fails, it has either the old one or the new, whole."""
+    temporary = path.with_name(f"{path.name}.tmp")
     with temporary.open("wb") as file:
-        file.write(msgspec.json.format(msgspec.json.encode(export)) + b"\n")
+        file.write(content)
         file.flush()
         os.fsync(file.fileno())
-    temporary.replace(folder / META)
-    sync_folder(folder)
+    temporary.replace(path)
+    sync_folder(path.parent)
 
 
 def sync_folder(folder: Path) -> None:
@@ -80,22 +86,24 @@ def sync_folder(folder: Path) -> None:
 
 
 def read_export(folder: Path) -> Export:
-    """What is known of the export in `folder`. Raises `OSError` if there is none or nothing of use in it."""
+    """Tell what is known of the export in `folder`. Raises `OSError` if there is none, or nothing of use in it."""
     try:
         export = msgspec.json.decode((folder / META).read_bytes(), type=Export)
         if export.id != folder.name:
             raise msgspec.ValidationError(f"it belongs to {export.id}")
     except (FileNotFoundError, msgspec.DecodeError, UnicodeError) as error:
+        if not folder.is_dir():
+            raise FileNotFoundError(f"no export in {folder}") from error
         _logger.warning("Cannot use %s (%s); going by the other files.", folder / META, error)
-        return msgspec.structs.replace(survey(folder), state="damaged")
+        return replace(survey(folder), state="damaged")
     if export.state == "live":
         samples = _samples(folder)
-        return msgspec.structs.replace(export, samples=samples, duration=duration(samples, export.sample_rate))
+        return replace(export, samples=samples, duration=duration(samples, export.sample_rate))
     return export
 
 
 def read_finals(folder: Path) -> list[WireFinal]:
-    """The finals stored in `folder`, in order. A line cut off by a crash is left out. Raises `OSError`."""
+    """Read the finals in `folder`, in order. A line cut off by a crash is left out. Raises `OSError`."""
     finals = []
     for number, line in enumerate((folder / FINALS).read_bytes().splitlines(), 1):
         try:
@@ -106,7 +114,7 @@ def read_finals(folder: Path) -> list[WireFinal]:
 
 
 def survey(folder: Path, known: Export | None = None) -> Export:
-    """An interrupted export as its audio and finals tell it, completed by what was `known` before.
+    """Describe an interrupted export by its audio and finals, completed by what was `known` before.
 
     Raises `OSError` if there is no audio, and not even a sample rate is known.
     """
@@ -132,7 +140,7 @@ def survey(folder: Path, known: Export | None = None) -> Export:
 
 
 def repair(folder: Path) -> None:
-    """Make an export that a crash left behind whole: a true WAV header, complete lines, "interrupted" in its meta.
+    """Make whole an export that a crash left behind: a true WAV header, complete lines, state "interrupted".
 
     Does nothing to one that ended in good order. Raises `OSError` if the folder is beyond repair.
     """
@@ -147,15 +155,14 @@ def repair(folder: Path) -> None:
         file.truncate(HEADER_BYTES + export.samples * BYTES_PER_SAMPLE)
         os.fsync(file.fileno())
     lines = b"".join(msgspec.json.encode(final) + b"\n" for final in read_finals(folder))
-    temporary = folder / f"{FINALS}.tmp"
-    with temporary.open("wb") as file:
-        file.write(lines)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(folder / FINALS)
+    replace_file(folder / FINALS, lines)
     write_meta(folder, export)
-    _logger.warning("Export %s was interrupted; %.1f s of audio and %d finals are kept.",
-                    export.id, export.duration, export.finals)
+    _logger.warning(
+        "Export %s was interrupted; %.1f s of audio and %d finals are kept.",
+        export.id,
+        export.duration,
+        export.finals,
+    )
 
 
 def _samples(folder: Path) -> int:

@@ -22,17 +22,17 @@ class Format(NamedTuple):
 
 
 def to_json(finals: Sequence[WireFinal]) -> str:
-    """A JSON list of the finals, each exactly as it was sent."""
+    """Write a JSON list of the finals, each exactly as it was sent."""
     return msgspec.json.encode(finals).decode()
 
 
 def to_txt(finals: Sequence[WireFinal]) -> str:
-    """One final a line, without the spaces around it."""
+    """Write one final a line, without the spaces around it."""
     return "".join(f"{line}\n" for final in finals if (line := _one_line(final.text)))
 
 
 def to_srt(finals: Sequence[WireFinal]) -> str:
-    """SubRip subtitles."""
+    """Write SubRip subtitles."""
     return "".join(
         f"{number}\n{_clock(cue.start, ',')} --> {_clock(cue.end, ',')}\n{_srt_text(cue.lines)}\n\n"
         for number, cue in enumerate(build_cues(finals), 1)
@@ -40,15 +40,14 @@ def to_srt(finals: Sequence[WireFinal]) -> str:
 
 
 def to_vtt(finals: Sequence[WireFinal]) -> str:
-    """WebVTT subtitles."""
+    """Write WebVTT subtitles."""
     return "WEBVTT\n\n" + "".join(
-        f"{_clock(cue.start, '.')} --> {_clock(cue.end, '.')}\n{_vtt_text(cue.lines)}\n\n"
-        for cue in build_cues(finals)
+        f"{_clock(cue.start, '.')} --> {_clock(cue.end, '.')}\n{_vtt_text(cue.lines)}\n\n" for cue in build_cues(finals)
     )
 
 
 def to_tsv(finals: Sequence[WireFinal]) -> str:
-    """One final a line: start and end in whole milliseconds, text; under a line of headings, as whisper does."""
+    """Write one final a line, as whisper does: start and end in whole milliseconds, text; headings on top."""
     rows = ["start\tend\ttext\n"]
     end = 0
     for final in finals:

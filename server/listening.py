@@ -13,10 +13,10 @@ from engine.types import SAMPLE_RATE
 from server.audio_source import open_source
 from server.captions import captions
 from server.client import connect
-from server.download import audio_url, check_target, rest_url, save, transcript_url
 from server.errors import ClientError
 from server.frames import Frames
 from server.protocol import StreamConfig
+from server.transcript_file import audio_url, check_target, rest_url, save, transcript_url
 
 if TYPE_CHECKING:
     from pathlib import Path

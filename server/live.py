@@ -81,7 +81,9 @@ class LiveStream:
             raise ProtocolError("too_late", "A stream is configured before its first audio; this one has begun.")
         if config.language not in {None, "auto", *self._services.languages}:
             known = ", ".join(sorted(self._services.languages))
-            raise ProtocolError("bad_config", f'The model does not know "language": "{config.language}". It knows: {known}.')
+            raise ProtocolError(
+                "bad_config", f'The model does not know "language": "{config.language}". It knows: {known}.'
+            )
         self._rate = config.sample_rate or self._rate
         self._policy = replace(
             self._policy,
@@ -146,7 +148,7 @@ class LiveStream:
     async def abandon(self) -> None:
         """The stream is given up in the middle: leave what there is in order, in the state "interrupted"."""
         if self._recorder is not None and not self.stored:
-            with trio.move_on_after(LAST_STORE_SECONDS, shield=True):
+            with trio.CancelScope(shield=True, deadline=trio.current_time() + LAST_STORE_SECONDS):
                 try:
                     language = None if self._stream is None else self._stream.language
                     await self._recorder.complete(language=language, state="interrupted")

@@ -110,4 +110,3 @@ def _asks_to_stop() -> bool:
     except trio.Cancelled:
         return True
     return False
-

@@ -30,12 +30,12 @@ GATHER_SECONDS: Final = 1.0
 class Recorder:
     """One stream's export while it is live. Made by `Store.record`; `complete` ends it.
 
-    After the first write that fails nothing more is taken, so what is on disk has no gaps: every later call of
-    `audio`, `final` and `flush` raises the same `StoreError`.
+    After the first write that fails nothing more is taken, so what is on disk has no gaps: every later call
+    of `audio`, `final` and `flush` raises the same `StoreError`.
     """
 
     def __init__(self, folder: Path, export: Export, limiter: trio.CapacityLimiter) -> None:
-        """Continue the files in `folder`, which are as `begin_files` left them. Opens them: call in a thread."""
+        """Open the files that `begin_files` left in `folder`; to be called in a thread. Raises `OSError`."""
         self._folder = folder
         self._export = export
         self._limiter = limiter
@@ -53,7 +53,7 @@ class Recorder:
 
     @property
     def export_id(self) -> str:
-        """The ID under which the export is found."""
+        """ID under which the export is found."""
         return self._export.id
 
     async def audio(self, pcm: bytes) -> None:
@@ -99,13 +99,14 @@ class Recorder:
 
         After a failed write the export is stored as "interrupted" with what came before the failure, and then
         `StoreError` is raised. It is raised too if the export cannot be made durable; then the call may be
-        repeated, for instance when there is room on the disk again. Once it succeeded, a repetition is harmless.
+        repeated, for instance when there is room on the disk again. Repeating it after success is harmless.
         """
         async with self._lock:
             if not self._done:
-                ended = partial(self._finish, bytes(self._pending), language, "interrupted" if self._failure else state)
+                state = "interrupted" if self._failure else state
+                finish = partial(self._finish, bytes(self._pending), language, state)
                 try:
-                    self._export = await trio.to_thread.run_sync(ended, limiter=self._limiter)
+                    self._export = await trio.to_thread.run_sync(finish, limiter=self._limiter)
                 except OSError as error:
                     raise StoreError(self._sentence(error)) from error
                 self._done = True

@@ -25,6 +25,7 @@ from server.download import send_file
 from server.errors import ExportNotReadyError
 from server.export import Export
 from server.formats import FORMATS
+from server.openapi import Description
 from server.protocol import WireFinal
 from server.rest_errors import ErrorBody, handle_errors
 from server.store import ExportPage, Store
@@ -37,7 +38,7 @@ MAX_BODY_BYTES: Final = 64 * 1024
 
 
 class Readiness(msgspec.Struct, frozen=True):
-    """Whether the server takes streams, and if not why. `streams` are live now, `slots` is the most there may be."""
+    """Whether the server takes streams, and if not why; `streams` are live, `slots` decode at the same time."""
 
     ready: bool
     reason: str
@@ -53,16 +54,19 @@ class Health(msgspec.Struct, frozen=True):
 
 
 class PageQuery(msgspec.Struct, frozen=True):
-    """Which part of the list of exports: at most `limit`, from after the cursor `before` (the `next` of a page)."""
+    """Which part of the list of exports."""
 
-    limit: Annotated[int, msgspec.Meta(ge=1, le=200)] = 50
-    before: str | None = None
+    limit: Annotated[int, msgspec.Meta(ge=1, le=200, description="How many at most.")] = 50
+    before: Annotated[str | None, msgspec.Meta(description="The next of the page before.")] = None
 
 
 class FormatQuery(msgspec.Struct, frozen=True):
-    """The format of a transcript; without it the Accept header decides, and without that it is JSON."""
+    """Which format of a transcript."""
 
-    format: Literal["json", "text", "txt", "srt", "vtt", "tsv"] | None = None
+    format: Annotated[
+        Literal["json", "text", "txt", "srt", "vtt", "tsv"] | None,
+        msgspec.Meta(description="Without it the Accept header decides, and without that it is json."),
+    ] = None
 
 
 def create_app(store: Store, ready: Callable[[], Readiness]) -> QuartTrio:
@@ -75,10 +79,12 @@ def create_app(store: Store, ready: Callable[[], Readiness]) -> QuartTrio:
         app,
         info=Info(title="trioscribe", version="1", description=__doc__),
         conversion_preference="msgspec",
+        openapi_provider_class=Description,
         swagger_ui_path=None,  # these three would load their scripts from the internet
         redoc_ui_path=None,
         scalar_ui_path=None,
     )
+    app.json.sort_keys = False  # type: ignore[attr-defined]  the provider that quart-schema sets has it
     handle_errors(app)
     _add_status(app, ready)
     _add_exports(app, store)
@@ -98,7 +104,7 @@ def _add_status(app: QuartTrio, ready: Callable[[], Readiness]) -> None:
     @tag(["status"])
     @validate_response(Health)
     async def health() -> Health:
-        """Whether the process is alive."""
+        """Tell that the process is alive."""
         return Health()
 
     @app.get("/ready")
@@ -106,7 +112,7 @@ def _add_status(app: QuartTrio, ready: Callable[[], Readiness]) -> None:
     @validate_response(Readiness, 200)
     @validate_response(Readiness, 503)
     async def readiness() -> tuple[Readiness, int]:
-        """Whether a new stream would be taken: 200 if so, 503 with the reason if not."""
+        """Tell whether a new stream would be taken: 200 if so, 503 with the reason if not."""
         now = ready()
         return now, 200 if now.ready else 503
 
@@ -133,10 +139,12 @@ def _add_exports(app: QuartTrio, store: Store) -> None:
     @tag(["exports"])
     @document_response(ErrorBody, 404)
     @document_response(ErrorBody, 409)
-    async def delete_export(export_id: str) -> tuple[str, int]:
-        """Delete an export, audio and transcript, for good (204)."""
+    async def delete_export(export_id: str) -> Response:
+        """Delete an export, audio and transcript, for good."""
         await store.delete(export_id)
-        return "", 204
+        response = Response(status=204)
+        del response.headers["Content-Type"]
+        return response
 
 
 def _add_files(app: QuartTrio, store: Store) -> None:
@@ -203,7 +211,7 @@ async def _ended(store: Store, export_id: str) -> Export:
 
 
 def _format_name(query: FormatQuery) -> str:
-    """The format that is asked for: by the query if it says so, by the Accept header else."""
+    """Name the format that is asked for: by the query if it says so, by the Accept header else."""
     if query.format:
         return "txt" if query.format == "text" else query.format
     if not request.accept_mimetypes:

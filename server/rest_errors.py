@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 from quart import jsonify, request
 from quart_schema import RequestSchemaValidationError
-from werkzeug.exceptions import HTTPException, NotAcceptable, RequestedRangeNotSatisfiable
+from werkzeug.exceptions import HTTPException
 
 from server.errors import ExportNotFoundError, ExportNotReadyError, InvalidCursorError, StoreError
 

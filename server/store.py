@@ -1,4 +1,4 @@
-"""The exports by their IDs: begun, listed, found, read, deleted. Their layout on disk is in `docs/exports.md`."""
+"""The exports by their IDs: begun, listed, found, read, deleted. `docs/exports.md` shows them on disk."""
 
 from __future__ import annotations
 
@@ -15,7 +15,13 @@ from typing import TYPE_CHECKING, Final, TypeVar
 import msgspec
 import trio
 
-from server.errors import ExportNotFoundError, ExportNotReadyError, InvalidCursorError, StartupError, StoreError
+from server.errors import (
+    ExportNotFoundError,
+    ExportNotReadyError,
+    InvalidCursorError,
+    StartupError,
+    StoreError,
+)
 from server.export import AUDIO, Export, read_export, read_finals, repair, timestamp
 from server.recorder import Recorder, begin_files
 
@@ -38,7 +44,7 @@ _logger = logging.getLogger(__name__)
 
 
 class ExportPage(msgspec.Struct, frozen=True):
-    """A page of the list of exports, newest first. `next` is the cursor of the page after it, if there is one."""
+    """Exports, newest first. `next` is the cursor of the page after this one, if there is one."""
 
     exports: tuple[Export, ...]
     next: str | None
@@ -70,15 +76,14 @@ class Store:
 
     @staticmethod
     def new_id() -> str:
-        """An ID that cannot be guessed: 32 lower-case hex digits."""
+        """Make an ID that cannot be guessed: 32 lower-case hex digits."""
         return secrets.token_hex(16)
 
     async def record(self, export_id: str, *, sample_rate: int, model: str) -> Recorder:
         """Begin the export of a stream with `sample_rate` samples a second. The ID is one of `new_id`."""
         folder = self._path(export_id)
-        export = Export(
-            id=export_id, state="live", created=timestamp(datetime.now(UTC)), sample_rate=sample_rate, model=model
-        )
+        now = timestamp(datetime.now(UTC))
+        export = Export(id=export_id, state="live", created=now, sample_rate=sample_rate, model=model)
 
         def begin() -> Recorder:
             begin_files(folder, export)
@@ -87,7 +92,7 @@ class Store:
         return await self._run(begin, self._writing)
 
     async def page(self, *, limit: int, before: str | None = None) -> ExportPage:
-        """At most `limit` exports, newest first, from after the cursor `before`.
+        """List at most `limit` exports, newest first, from after the cursor `before`.
 
         Raises `InvalidCursorError` if `before` is not the `next` of a page.
         """
@@ -102,24 +107,25 @@ class Store:
         exports = await self._run(self._scan, self._reading)
         older = [export for export in exports if cursor is None or (export.created, export.id) < cursor]
         shown = tuple(older[:limit])
-        return ExportPage(shown, f"{shown[-1].created}.{shown[-1].id}" if shown and len(older) > limit else None)
+        more = shown and len(older) > limit
+        return ExportPage(shown, f"{shown[-1].created}.{shown[-1].id}" if more else None)
 
     async def find(self, export_id: str) -> Export:
-        """The export under this ID. Raises `ExportNotFoundError`."""
+        """Tell what is known of an export. Raises `ExportNotFoundError`."""
         folder = self._path(export_id)
         return await self._run(lambda: read_export(folder), self._reading)
 
     async def finals(self, export_id: str) -> list[WireFinal]:
-        """The finals of an export as they were sent, in order. Raises `ExportNotFoundError`."""
+        """Read the finals of an export as they were sent, in order. Raises `ExportNotFoundError`."""
         folder = self._path(export_id)
         return await self._run(lambda: read_finals(folder), self._reading)
 
     def audio_path(self, export_id: str) -> Path:
-        """Where the WAV file of an export lies if there is such an export. Raises `ExportNotFoundError`."""
+        """Tell where the WAV file of an export lies if there is one. Raises `ExportNotFoundError` for a bad ID."""
         return self._path(export_id) / AUDIO
 
     async def delete(self, export_id: str) -> None:
-        """Remove an export for good. Raises `ExportNotFoundError`, or `ExportNotReadyError` while it is live."""
+        """Remove an export for good. Raises `ExportNotFoundError`; `ExportNotReadyError` while it is live."""
         folder = self._path(export_id)
 
         def remove() -> None:
@@ -160,8 +166,8 @@ class Store:
                     _logger.warning("Export %s is left as it is: %s", folder.name, error)
 
     def _lock(self) -> None:
-        # A second process would take the live exports of the first for crashed ones. The descriptor is left open
-        # on purpose: the lock lasts as long as the process.
+        # A second process would take the live exports of the first for crashed ones. The descriptor is left
+        # open on purpose: the lock lasts as long as the process.
         descriptor = os.open(self._folder / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         try:
             fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -172,13 +178,11 @@ class Store:
 
     def _scan(self) -> list[Export]:
         exports = []
-        for entry in os.scandir(self._folder):
-            if not _ID.fullmatch(entry.name):
-                continue
+        for name in filter(_ID.fullmatch, os.listdir(self._folder)):
             try:
-                exports.append(read_export(self._folder / entry.name))
+                exports.append(read_export(self._folder / name))
             except FileNotFoundError:
                 continue  # deleted meanwhile
             except OSError as error:
-                _logger.warning("Export %s cannot be listed: %s", entry.name, error)
+                _logger.warning("Export %s cannot be listed: %s", name, error)
         return sorted(exports, key=lambda export: (export.created, export.id), reverse=True)

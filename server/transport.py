@@ -154,7 +154,7 @@ async def serve_websockets(
 async def open_listeners(host: str, port: int) -> list[trio.SocketListener]:
     """Listen on a TCP port (0 for a free one). Raises `StartupError`."""
     try:
-        return await trio.open_tcp_listeners(port, host=host)
+        return list(await trio.open_tcp_listeners(port, host=host))
     except OSError as error:
         raise StartupError(
             f"The WebSocket port {port} on {host} cannot be opened: {error.strerror or error}. "

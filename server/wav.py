@@ -15,10 +15,10 @@ _HEADER: Final = struct.Struct("<4sI4s4sIHHIIHH4sI")
 
 
 def wav_header(sample_rate: int, samples: int = MAX_SAMPLES) -> bytes:
-    """The header for `samples` samples at `sample_rate` a second.
+    """Make the header for `samples` samples at `sample_rate` a second.
 
-    Without `samples` it states the largest size there is: while a recording grows, players then read on to the
-    end of the file. More than `MAX_SAMPLES` cannot be stated, and is stated as `MAX_SAMPLES`.
+    Without `samples` it states the largest size there is: while a recording grows, players then read on to
+    the end of the file. More than `MAX_SAMPLES` cannot be stated, and is stated as `MAX_SAMPLES`.
     """
     data_bytes = min(samples, MAX_SAMPLES) * BYTES_PER_SAMPLE
     return _HEADER.pack(
@@ -39,7 +39,7 @@ def wav_header(sample_rate: int, samples: int = MAX_SAMPLES) -> bytes:
 
 
 def wav_sample_rate(header: bytes) -> int | None:
-    """Samples a second according to a header that `wav_header` made, or None if it is not one."""
+    """Read the samples a second from a header that `wav_header` made; None if it is not one."""
     if len(header) != HEADER_BYTES:
         return None
     riff, _, wave, fmt, _, _, _, sample_rate, *_ = _HEADER.unpack(header)
