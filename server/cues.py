@@ -70,9 +70,10 @@ def columns(text: str) -> int:
     return sum(2 if unicodedata.east_asian_width(char) in "WF" else 1 for char in text)
 
 
-def _atoms(final: WireFinal, now: int) -> list[Atom]:
-    """Make the atoms of a final. Times never run backwards from `now`, whatever the final says."""
+def _atoms(final: WireFinal, earliest: int) -> list[Atom]:
+    """Make the atoms of a final. Times never run backwards from `earliest`, whatever the final says."""
     atoms: list[Atom] = []
+    now = earliest
     spaced = False
     for part, start, end in _parts(final, now):
         begin = max(now, start)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, BinaryIO, Final, Self
 
 import trio
-from quart.wrappers.response import Response, ResponseBody
+from quart.wrappers.response import ResponseBody
+from quart_trio.wrappers import TrioResponse
 from werkzeug.exceptions import RequestedRangeNotSatisfiable
 from werkzeug.http import http_date
 
@@ -24,7 +25,7 @@ CHUNK_BYTES: Final = 128 * 1024
 _RANGE: Final = re.compile(r"bytes\s*=\s*(\d*)\s*-\s*(\d*)", re.ASCII | re.IGNORECASE)
 
 
-async def send_file(path: Path, request: Request, *, media_type: str, name: str, etag: str) -> Response:
+async def send_file(path: Path, request: Request, *, media_type: str, name: str, etag: str) -> TrioResponse:
     """Answer a GET or HEAD for the file, which must not change any more.
 
     Honours If-None-Match, If-Modified-Since, Range and If-Range. Raises `RequestedRangeNotSatisfiable`, and
@@ -32,7 +33,7 @@ async def send_file(path: Path, request: Request, *, media_type: str, name: str,
     """
     status = await trio.Path(path).stat()
     size = status.st_size
-    response = Response(b"", content_type=media_type)
+    response = TrioResponse(b"", content_type=media_type)
     response.set_etag(etag)
     response.last_modified = datetime.fromtimestamp(int(status.st_mtime), UTC)
     response.headers["Accept-Ranges"] = "bytes"
@@ -88,23 +89,32 @@ class FileSlice(ResponseBody):
         self.end = end
         self._path = path
         self._left = end - begin
-        self._file: trio._file_io.AsyncIOWrapper | None = None
+        self._file: BinaryIO | None = None
 
-    async def __aenter__(self) -> FileSlice:
-        self._file = await trio.open_file(self._path, "rb", buffering=0)
-        await self._file.seek(self.begin)
+    async def __aenter__(self) -> Self:
+        self._file = await trio.to_thread.run_sync(self._open)
         return self
 
-    async def __aexit__(self, exc_type: type | None, exc_value: BaseException | None, tb: TracebackType | None) -> None:
+    async def __aexit__(
+        self, exc_type: type[BaseException] | None, exc: BaseException | None, tb: TracebackType | None
+    ) -> None:
         if self._file is not None:
-            await self._file.aclose()
+            self._file.close()
 
     def __aiter__(self) -> AsyncIterator[bytes]:
         return self
 
     async def __anext__(self) -> bytes:
-        chunk = await self._file.read(min(CHUNK_BYTES, self._left)) if self._file else b""
+        chunk = await trio.to_thread.run_sync(self._read)
         if not chunk:
             raise StopAsyncIteration
         self._left -= len(chunk)
-        return bytes(chunk)
+        return chunk
+
+    def _open(self) -> BinaryIO:
+        file = self._path.open("rb")
+        file.seek(self.begin)
+        return file
+
+    def _read(self) -> bytes:
+        return self._file.read(min(CHUNK_BYTES, self._left)) if self._file else b""

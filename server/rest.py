@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import importlib.resources
-from typing import TYPE_CHECKING, Annotated, Final, Literal
+from typing import TYPE_CHECKING, Annotated, Final, Literal, cast
 
 import msgspec
 import trio
 from quart import request
-from quart.wrappers import Response
 from quart_schema import (
     Info,
     QuartSchema,
@@ -19,6 +18,7 @@ from quart_schema import (
     validate_response,
 )
 from quart_trio import QuartTrio
+from quart_trio.wrappers import TrioResponse as Response
 from werkzeug.exceptions import NotAcceptable
 
 from server.download import send_file
@@ -32,6 +32,8 @@ from server.store import ExportPage, Store
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from quart.json.provider import DefaultJSONProvider
 
 MAX_BODY_BYTES: Final = 64 * 1024
 """No request here has a body of use; what comes anyway is not kept."""
@@ -84,7 +86,7 @@ def create_app(store: Store, ready: Callable[[], Readiness]) -> QuartTrio:
         redoc_ui_path=None,
         scalar_ui_path=None,
     )
-    app.json.sort_keys = False  # type: ignore[attr-defined]  the provider that quart-schema sets has it
+    cast("DefaultJSONProvider", app.json).sort_keys = False  # fields come in the order in which they are documented
     handle_errors(app)
     _add_status(app, ready)
     _add_exports(app, store)
@@ -179,7 +181,7 @@ def _add_files(app: QuartTrio, store: Store) -> None:
         export = await _ended(store, export_id)
         return await send_file(
             store.audio_path(export_id),
-            request._get_current_object(),  # noqa: SLF001  werkzeug's way to the object behind the proxy
+            request,
             media_type="audio/wav",
             name=f"trioscribe-{export_id}.wav",
             etag=f"{export_id}-{export.samples}",

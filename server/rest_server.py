@@ -72,7 +72,7 @@ def open_rest_socket(host: str, port: int) -> socket.socket:
     return listener
 
 
-async def serve_rest(
+async def serve_rest(  # noqa: PLR0913  the composition root calls it once, by name
     app: QuartTrio,
     listener: socket.socket,
     *,

@@ -178,7 +178,7 @@ class Store:
 
     def _scan(self) -> list[Export]:
         exports = []
-        for name in filter(_ID.fullmatch, os.listdir(self._folder)):
+        for name in filter(_ID.fullmatch, [folder.name for folder in self._folder.iterdir()]):
             try:
                 exports.append(read_export(self._folder / name))
             except FileNotFoundError:
