@@ -7,10 +7,12 @@ sentence or in a pause is free and any other has a price. Widths are columns: a 
 
 from __future__ import annotations
 
+import math
 import re
 import unicodedata
+from bisect import bisect_right
 from dataclasses import dataclass, replace
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
@@ -24,6 +26,18 @@ MIN_MS: Final = 1_000
 MAX_MS: Final = 7_000
 PAUSE_MS: Final = 500
 """A silence that is felt as one: a good place to cut, a bad one to have inside a cue."""
+
+# What is bad about a cutting, as prices that are summed up. They were set by reading what came out.
+PER_CUE: Final = 3.0
+MID_SENTENCE: Final = 10.0
+"""A cut after a comma and the like."""
+MID_CLAUSE: Final = 25.0
+PAUSE_INSIDE: Final = 15.0
+SENTENCE_INSIDE: Final = 5.0
+SHORTNESS: Final = 12.0
+"""For a cue that gets hardly any time."""
+FULLNESS: Final = 5.0
+"""Times the square of how full a cue is: two that are alike are cheaper than a full and an empty one."""
 
 SENTENCE_END: Final = ".!?…。！？؟।"  # noqa: RUF001  the full-width marks are meant
 CLAUSE_END: Final = ",;:–—、，；："  # noqa: RUF001  the full-width marks are meant
@@ -67,6 +81,8 @@ def build_cues(finals: Sequence[WireFinal]) -> list[Cue]:
 
 def columns(text: str) -> int:
     """Count the columns that `text` takes on a screen."""
+    if text.isascii():
+        return len(text)
     return sum(2 if unicodedata.east_asian_width(char) in "WF" else 1 for char in text)
 
 
@@ -126,18 +142,23 @@ def _pieces(part: str, spaced: bool) -> Iterator[tuple[str, bool]]:
 
 def _cut(atoms: Sequence[Atom]) -> Iterator[Cue]:
     """Cut one final at the lowest price. `best[n]` is the price of the first n atoms, `cuts[n]` its last cut."""
-    best = [0.0] + [float("inf")] * len(atoms)
-    cuts = [0] * (len(atoms) + 1)
+    edges = [0, *accumulate(atom.columns + atom.spaced for atom in atoms)]
+    at_cut, if_kept = _prices(atoms)
+    best = [0.0]
+    cuts = [0]
     for end in range(1, len(atoms) + 1):
-        inside = 0.0
+        best.append(math.inf)
+        cuts.append(0)
+        kept = 0.0
         for begin in range(end - 1, -1, -1):
-            cue = atoms[begin:end]
-            if len(cue) > 1:
-                inside += _price_of_keeping(atoms[begin], atoms[begin + 1])
-                if cue[-1].end - cue[0].start > MAX_MS or _lines(cue) is None:
+            if begin < end - 1:
+                kept += if_kept[begin + 1]
+                if atoms[end - 1].end - atoms[begin].start > MAX_MS or not _fits(atoms, edges, begin, end):
                     break
-            following = atoms[end] if end < len(atoms) else None
-            price = best[begin] + inside + _price(cue, following)
+            price = best[begin] + kept + at_cut[end] + PER_CUE
+            price += FULLNESS * ((edges[end] - edges[begin]) / (MAX_LINES * MAX_COLUMNS)) ** 2
+            if end < len(atoms):
+                price += SHORTNESS * max(0, MIN_MS - (atoms[end].start - atoms[begin].start)) / MIN_MS
             if price < best[end]:
                 best[end], cuts[end] = price, begin
     bounds = [len(atoms)]
@@ -145,47 +166,48 @@ def _cut(atoms: Sequence[Atom]) -> Iterator[Cue]:
         bounds.append(cuts[bounds[-1]])
     bounds.reverse()
     for begin, end in pairwise(bounds):
-        cue = atoms[begin:end]
-        yield Cue(cue[0].start, cue[-1].end, _lines(cue) or ())
+        yield Cue(atoms[begin].start, atoms[end - 1].end, _lines(atoms[begin:end]))
 
 
-def _price(cue: Sequence[Atom], following: Atom | None) -> float:
-    """Price these atoms as a cue: cut off in mid-sentence, too short, unevenly full."""
-    price = 3.0
-    if following is not None:
-        if following.start - cue[-1].end < PAUSE_MS and not _ends_with(cue[-1].text, SENTENCE_END):
-            price += 10.0 if _ends_with(cue[-1].text, CLAUSE_END) else 25.0
-        price += 12.0 * max(0, MIN_MS - (following.start - cue[0].start)) / MIN_MS
-    fullness = sum(atom.columns for atom in cue) / (MAX_LINES * MAX_COLUMNS)
-    return price + 5.0 * fullness**2
+def _prices(atoms: Sequence[Atom]) -> tuple[list[float], list[float]]:
+    """Price each place between two atoms: what it costs to cut there, and what it costs not to."""
+    at_cut, if_kept = [0.0], [0.0]
+    for atom, following in pairwise(atoms):
+        pause = following.start - atom.end >= PAUSE_MS
+        mark = atom.text.rstrip(_CLOSING)[-1:]
+        sentence = mark != "" and mark in SENTENCE_END
+        clause = mark != "" and mark in CLAUSE_END
+        at_cut.append(0.0 if pause or sentence else MID_CLAUSE if not clause else MID_SENTENCE)
+        if_kept.append(PAUSE_INSIDE * pause + SENTENCE_INSIDE * sentence)
+    return [*at_cut, 0.0], if_kept
 
 
-def _price_of_keeping(atom: Atom, following: Atom) -> float:
-    """Price having these two in one cue."""
-    pause = 15.0 if following.start - atom.end >= PAUSE_MS else 0.0
-    return pause + (5.0 if _ends_with(atom.text, SENTENCE_END) else 0.0)
+def _fits(atoms: Sequence[Atom], edges: Sequence[int], begin: int, end: int) -> bool:
+    """Whether two lines hold the atoms: they do if the second holds what is too much for the first."""
+    left = edges[begin] + atoms[begin].spaced
+    if edges[end] - left <= MAX_COLUMNS:
+        return True
+    cut = bisect_right(edges, left + MAX_COLUMNS, begin, end) - 1
+    return edges[end] - edges[cut] - atoms[cut].spaced <= MAX_COLUMNS
 
 
-def _lines(atoms: Sequence[Atom]) -> tuple[str, ...] | None:
-    """Set the atoms on one line, or on two of like length; None if they fit on neither."""
-    total = _width(atoms)
+def _lines(atoms: Sequence[Atom]) -> tuple[str, ...]:
+    """Set the atoms, which fit, on one line or on two of like length."""
+    total = sum(atom.columns + atom.spaced for atom in atoms) - atoms[0].spaced
     if total <= MAX_COLUMNS:
         return (_joined(atoms),)
-    if total > MAX_LINES * MAX_COLUMNS + 1:
-        return None
-    best: tuple[int, int] | None = None
-    upper = 0
-    for cut in range(1, len(atoms)):
-        upper += atoms[cut - 1].columns + (atoms[cut - 1].spaced and cut > 1)
-        lower = total - upper - atoms[cut].spaced
-        if upper > MAX_COLUMNS or lower > MAX_COLUMNS:
-            continue
-        # A break after punctuation is worth some unevenness; one without a space is none a reader expects.
-        unrest = abs(upper - lower) - 12 * _ends_with(atoms[cut - 1].text, SENTENCE_END + CLAUSE_END)
-        unrest += 0 if atoms[cut].spaced else 6
-        if best is None or unrest < best[0]:
-            best = unrest, cut
-    return (_joined(atoms[: best[1]]), _joined(atoms[best[1] :])) if best else None
+    upper = -int(atoms[0].spaced)
+    unrest: dict[int, int] = {}
+    for cut, (above, below) in enumerate(pairwise(atoms), 1):
+        upper += above.columns + above.spaced
+        lower = total - upper - below.spaced
+        if max(upper, lower) <= MAX_COLUMNS:
+            # A break after punctuation is worth some unevenness; one where no space is, none.
+            mark = above.text.rstrip(_CLOSING)[-1:]
+            good = mark != "" and mark in SENTENCE_END + CLAUSE_END
+            unrest[cut] = abs(upper - lower) - 12 * good + 6 * (not below.spaced)
+    cut = min(unrest, key=unrest.__getitem__)
+    return (_joined(atoms[:cut]), _joined(atoms[cut:]))
 
 
 def _settle(cues: Sequence[Cue]) -> list[Cue]:
@@ -199,19 +221,13 @@ def _settle(cues: Sequence[Cue]) -> list[Cue]:
     return settled
 
 
-def _ends_with(text: str, marks: str) -> bool:
-    return text.rstrip(_CLOSING)[-1:] in marks if text.rstrip(_CLOSING) else False
-
-
 def _joined(atoms: Sequence[Atom]) -> str:
     return "".join(" " * (atom.spaced and number > 0) + atom.text for number, atom in enumerate(atoms))
 
 
-def _width(atoms: Sequence[Atom]) -> int:
-    return sum(atom.columns + atom.spaced for atom in atoms) - atoms[0].spaced
-
-
 def _visible(text: str) -> str:
+    if text.isprintable():
+        return text
     return "".join(char for char in text if char.isspace() or unicodedata.category(char) != "Cc")
 
 
