@@ -62,7 +62,7 @@ def choice(*words: str) -> Kind[str]:
     return Kind("{" + ",".join(words) + "}", "one of " + ", ".join(words), str.strip, check)
 
 
-def text(pattern: re.Pattern[str], says: str) -> Kind[str]:
+def text(pattern: re.Pattern[str], says: str, placeholder: str = "TEXT") -> Kind[str]:
     """Allow texts that match `pattern` as a whole; `says` tells people what it means."""
 
     def check(value: object) -> str:
@@ -70,7 +70,7 @@ def text(pattern: re.Pattern[str], says: str) -> Kind[str]:
             raise ValueError
         return value
 
-    return Kind("TEXT", says, str, check)
+    return Kind(placeholder, says, str, check)
 
 
 def folder() -> Kind[Path]:

@@ -14,8 +14,8 @@ from subprocess import PIPE
 from typing import IO, TYPE_CHECKING, Final
 
 import numpy as np
-import soundfile  # type: ignore[import-untyped]
-import soxr  # type: ignore[import-untyped]
+import soundfile
+import soxr
 import trio
 
 from engine.types import SAMPLE_RATE
@@ -24,7 +24,7 @@ from server.errors import SourceError
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
 
-    import sounddevice  # type: ignore[import-untyped]
+    import sounddevice
     from numpy.typing import NDArray
 
     from server.frames import Source

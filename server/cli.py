@@ -1,139 +1,108 @@
-"""The command `trioscribe`: serve, config, stream."""
+"""The program: its commands, what it says when they fail, and the status it leaves with."""
 
 from __future__ import annotations
 
-import argparse
 import os
 import sys
-from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING
-
-import trio
+from typing import TYPE_CHECKING, Final
 
 from engine.errors import EngineError
-from server.config import CONFIG_VARIABLE, Effective, load, read_toml, table
+from server.arguments import PER_STREAM, parser
+from server.config import CONFIG_VARIABLE, load, read_toml, table
+from server.effective import as_table, as_toml
 from server.errors import ServerError, SettingsError
+from server.protocol import StreamConfig
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    import argparse
+    from collections.abc import Mapping, Sequence
 
-USAGE_ERROR = 2
-FAILURE = 1
+    from server.config import Effective
+
+FAILURE: Final = 1
+USAGE_ERROR: Final = 2
+INTERRUPTED: Final = 130
+"""128 + SIGINT, as shells have it."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run a command; returns the exit code: 0, 1 for a failure, 2 for a wrong usage or setting."""
-    arguments = _parser().parse_args(argv)
+    """Run a command; `argv` is without the program's name. What goes wrong is one line on standard error.
+
+    Returns the exit status: 0 if all went well, 2 for settings that are not allowed, 130 after Ctrl-C and 1 for
+    any other failure. Raises `SystemExit`, as argparse does: 2 for wrong usage, 0 after help.
+    """
+    options = parser().parse_args(argv)
+    status = 0
     try:
-        match arguments.command:
-            case "serve":
-                _serve(arguments)
-            case "config":
-                _show_config(arguments)
-            case "stream":
-                _stream(arguments)
-    except* (ServerError, EngineError) as group:
-        return _report(group)
+        _run(options)
     except* KeyboardInterrupt:
-        return FAILURE
-    return 0
+        status = INTERRUPTED
+    except* BrokenPipeError:
+        # Who read the output has had enough; without this, Python would complain when it flushes at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        status = FAILURE
+    except* (ServerError, EngineError) as errors:
+        error = _first(errors)
+        print(f"trioscribe: {error}", file=sys.stderr)  # noqa: T201 - this is the program's output
+        status = USAGE_ERROR if isinstance(error, SettingsError) else FAILURE
+    return status
 
 
-def _report(group: BaseExceptionGroup[BaseException]) -> int:
-    errors = list(_leaves(group))
-    for error in errors:
-        sys.stderr.write(f"trioscribe: {error}\n")
-    return USAGE_ERROR if any(isinstance(error, SettingsError) for error in errors) else FAILURE
+def _run(options: argparse.Namespace) -> None:
+    match options.command:
+        case "serve":
+            _serve(_effective(options))
+        case "config":
+            effective = _effective(options)
+            print(as_toml(effective) if options.toml else as_table(effective))  # noqa: T201 - likewise
+            sys.stdout.flush()  # here, where a reader who has gone is expected
+        case "stream":
+            _stream(options)
 
 
-def _leaves(error: BaseException) -> Iterator[BaseException]:
-    if isinstance(error, BaseExceptionGroup):
-        for inner in error.exceptions:
-            yield from _leaves(inner)
-    else:
-        yield error
+def _effective(options: argparse.Namespace) -> Effective:
+    values = {row.name: getattr(options, row.name) for row in table() if hasattr(options, row.name)}
+    file = options.config or os.environ.get(CONFIG_VARIABLE)
+    toml: Mapping[str, object] = read_toml(Path(file)) if file else {}
+    return load(values, os.environ, toml, file=str(file))
 
 
-def _serve(arguments: argparse.Namespace) -> None:
-    from server.app import serve  # noqa: PLC0415 - native libraries are not loaded just to print a help text
-
-    trio.run(serve, _effective(arguments).settings)
+# The imports of the commands are late, so that help and mistakes do not wait for what only a server needs.
 
 
-def _show_config(arguments: argparse.Namespace) -> None:
-    effective = _effective(arguments)
-    for row in table():
-        value = getattr(effective.settings, row.name)
-        text = str(value) if isinstance(value, int | float) else f'"{value}"'
-        if arguments.toml:
-            sys.stdout.write(f"{row.name} = {text}\n")
-        else:
-            sys.stdout.write(f"{row.name:18} {text:40} {effective.origins[row.name]}\n")
+def _serve(effective: Effective) -> None:
+    import trio  # noqa: PLC0415
+
+    from server import app  # noqa: PLC0415
+
+    trio.run(app.serve, effective.settings)
 
 
-def _stream(arguments: argparse.Namespace) -> None:
-    from server.listening import Order, listen  # noqa: PLC0415 - see above
-    from server.protocol import StreamConfig  # noqa: PLC0415
+def _stream(options: argparse.Namespace) -> None:
+    import trio  # noqa: PLC0415
 
-    config = StreamConfig(language=arguments.language, partials=arguments.partials)
+    from server.listening import Order, listen  # noqa: PLC0415
+
+    chosen = {name: getattr(options, name) for name in PER_STREAM if hasattr(options, name)}
     order = Order(
-        source=arguments.source,
-        url=arguments.url,
-        rest=arguments.rest_url,
-        config=config,
-        rate=arguments.rate,
-        fast=arguments.fast,
-        raw=arguments.json,
-        save_as=arguments.save,
+        source=options.source,
+        url=options.url,
+        rest=options.rest_url,
+        config=StreamConfig(**chosen),
+        key=options.key,
+        rate=options.rate,
+        fast=options.fast,
+        raw=options.json,
+        save_as=options.save,
     )
     trio.run(listen, order)
 
 
-def _effective(arguments: argparse.Namespace) -> Effective:
-    file = arguments.config or os.environ.get(CONFIG_VARIABLE)
-    toml = read_toml(Path(file)) if file else {}
-    values = {row.name: value for row in table() if (value := getattr(arguments, row.name)) is not None}
-    return load(values, os.environ, toml, file=str(file or ""))
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="trioscribe", description="Live transcription for machines without a GPU.", allow_abbrev=False
-    )
-    parser.add_argument("--version", action="version", version=f"trioscribe {version('trioscribe')}")
-    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    serve = commands.add_parser("serve", help="run the server", description="Run the server.")
-    config = commands.add_parser(
-        "config",
-        help="show the effective settings and where each comes from",
-        description="Show the effective settings and where each comes from: default, file, environment, command line.",
-    )
-    config.add_argument("--toml", action="store_true", help="print a file for --config instead")
-    for command in (serve, config):
-        command.add_argument("--config", metavar="FILE.toml", help=f"settings file (or {CONFIG_VARIABLE})")
-        for row in table():
-            command.add_argument(
-                row.flag,
-                dest=row.name,
-                metavar="VALUE",
-                help=f"{row.help.replace('%', '%%')} (default: {row.default})",
-            )
-    _add_stream(commands.add_parser("stream", help="stream a file, standard input or the microphone to a server"))
-    return parser
-
-
-def _add_stream(stream: argparse.ArgumentParser) -> None:
-    stream.description = "Stream audio to a server and show the captions as they come."
-    stream.add_argument("source", help="an audio file, - for raw 16-bit mono PCM on standard input, or mic")
-    stream.add_argument("--url", default="ws://127.0.0.1:8394/", help="the server (default: %(default)s)")
-    stream.add_argument("--rest-url", help="its REST port (default: port 8393 of the same host)")
-    stream.add_argument("--fast", action="store_true", help="as fast as the server takes it, not at 1x")
-    stream.add_argument("--json", action="store_true", help="print the server's messages as they come")
-    stream.add_argument("--save", type=Path, metavar="FILE", help="save the transcript: .srt .vtt .txt .tsv or .json")
-    stream.add_argument("--language", help='language code, or "auto" (default: the server\'s setting)')
-    stream.add_argument("--partials", choices=("stable", "eager"), help="overrides the server's setting")
-    stream.add_argument("--rate", type=int, default=16_000, help="of raw PCM on standard input (default: 16000)")
+def _first(error: BaseException) -> BaseException:
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error
 
 
 if __name__ == "__main__":

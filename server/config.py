@@ -57,12 +57,12 @@ def setting(default: T | Callable[[], T], kind: Kind[T], purpose: str) -> T:
 class Settings:
     """The settings of one server. Raises `SettingsError` when built with a value that is not allowed."""
 
-    host: str = setting("127.0.0.1", text(ANYTHING, "an address or a host name"), "address to listen on")
+    host: str = setting("127.0.0.1", text(ANYTHING, "an address or a host name", "HOST"), "address to listen on")
     port: int = setting(8394, PORT, "WebSocket port; 0 takes a free one")
     rest_port: int = setting(8393, PORT, "REST port; 0 takes a free one")
     model: str = setting(
         "trioscribe-en-de",
-        text(ANYTHING, "a model's name or the path of its file"),
+        text(ANYTHING, "a model's name or the path of its file", "NAME|FILE"),
         "whisper.cpp model, by name or path; the default is the small demonstration model that comes along",
     )
     data_dir: Path = setting(  # noqa: RUF009 - it is a field with a factory, which ruff cannot see
@@ -71,7 +71,7 @@ class Settings:
     slots: int = setting(0, whole(0, 256), "recognizers in parallel; 0 is one per core that may be used")
     language: str = setting(
         "auto",
-        text(LANGUAGE, 'a code such as "de", or "auto"'),
+        text(LANGUAGE, 'a code such as "de", or "auto"', "CODE"),
         "language spoken; auto detects it",
     )
     task: str = setting(

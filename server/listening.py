@@ -15,7 +15,6 @@ from server.captions import captions
 from server.client import connect
 from server.errors import ClientError
 from server.frames import Frames
-from server.protocol import StreamConfig
 from server.transcript_file import audio_url, check_target, rest_url, save, transcript_url
 
 if TYPE_CHECKING:
@@ -23,20 +22,21 @@ if TYPE_CHECKING:
 
     from server.captions import Captions
     from server.client import Transcription
+    from server.protocol import StreamConfig
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Order:
     """What to stream, where to, and what to do with the captions.
 
-    `source` is a file, `-` or `mic`; `rate` is that of raw PCM on standard input, in Hz; `rest` is guessed from
-    `url` if None; `fast` sends a file as fast as the server takes it; `save_as` names its format by its suffix.
+    `source` is a file, `-` or `mic`; `rate` is that of raw PCM on standard input, in Hz; `rest` is guessed
+    from `url` if None; `fast` sends as fast as the server takes it; `save_as` names its format by its suffix.
     """
 
     source: str
     url: str
     rest: str | None = None
-    config: StreamConfig = StreamConfig()
+    config: StreamConfig | None = None
     key: str | None = None
     rate: int = SAMPLE_RATE
     fast: bool = False
@@ -45,10 +45,10 @@ class Order:
 
 
 async def listen(order: Order) -> None:
-    """Carry an order out. Ctrl-C ends the audio and waits for the rest of the transcript, twice leaves at once.
+    """Carry an order out. Ctrl-C ends the audio and waits for the rest of the transcript; twice leaves at once.
 
-    Raises `SourceError`, `ClientError` or `SaveError`, alone or in a group; whether the transcript can be saved
-    is found out before anything is sent.
+    Raises `SourceError`, `ClientError` or `SaveError`, alone or in a group; whether the transcript can be
+    saved is found out before anything is sent.
     """
     if order.save_as:
         check_target(order.save_as)

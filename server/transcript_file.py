@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import http.client
 import urllib.error
 import urllib.request
-from functools import partial
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
+import msgspec
 import trio
 
 from server.errors import SaveError
+from server.formats import FORMATS
+from server.protocol import WireError
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-SUFFIXES: Final = ("json", "txt", "srt", "vtt", "tsv")
 REST_PORT: Final = 8393
 TIMEOUT_S: Final = 30.0
 
@@ -40,10 +42,14 @@ def audio_url(rest: str, export_id: str) -> str:
 
 def check_target(path: Path) -> None:
     """Find out, before anything is streamed, whether a transcript can be saved there. Raises `SaveError`."""
-    if path.suffix[1:] not in SUFFIXES:
-        raise SaveError(f"{path} does not say its format: end it in one of {', '.join(f'.{s}' for s in SUFFIXES)}.")
+    if path.suffix[1:] not in FORMATS:
+        raise SaveError(f"{path} does not say its format: end it in one of {', '.join(f'.{s}' for s in FORMATS)}.")
+    existed = path.exists()
     try:
+        # Only opening it tells: permissions, read-only disks and missing directories all show here.
         path.open("ab").close()
+        if not existed:
+            path.unlink()
     except OSError as error:
         raise SaveError(f"{path} cannot be written: {error.strerror}.") from error
 
@@ -51,16 +57,30 @@ def check_target(path: Path) -> None:
 async def save(rest: str, export_id: str, path: Path, *, key: str | None) -> None:
     """Save a transcript in the format that the file's suffix names. Raises `SaveError`."""
     url = f"{transcript_url(rest, export_id)}?format={path.suffix[1:]}"
+    body = await trio.to_thread.run_sync(_fetch, url, key, abandon_on_cancel=True)
     try:
-        path.write_bytes(await trio.to_thread.run_sync(partial(_fetch, url, key), abandon_on_cancel=True))
-    except urllib.error.URLError as error:
-        raise SaveError(f"{url} cannot be fetched: {error.reason}. Name the REST port with --rest-url.") from error
+        await trio.Path(path).write_bytes(body)
     except OSError as error:
-        raise SaveError(f"The transcript {url} cannot be saved to {path}: {error.strerror or error}.") from error
+        raise SaveError(f"{path} cannot be written: {error.strerror}. The transcript is at {url}.") from error
 
 
 def _fetch(url: str, key: str | None) -> bytes:
-    request = urllib.request.Request(url, headers={"Authorization": key} if key else {})  # noqa: S310 - the user's own
-    with urllib.request.urlopen(request, timeout=TIMEOUT_S) as response:  # noqa: S310
-        body: bytes = response.read()
+    try:
+        request = urllib.request.Request(url, headers={"Authorization": key} if key else {})  # noqa: S310 - user's own
+        with urllib.request.urlopen(request, timeout=TIMEOUT_S) as response:  # noqa: S310 - likewise
+            body: bytes = response.read()
+    except urllib.error.HTTPError as error:
+        raise SaveError(f"{url} cannot be fetched: {_refusal(error)}") from error
+    except (OSError, ValueError, http.client.HTTPException) as error:
+        reason = getattr(error, "reason", error)
+        raise SaveError(f"{url} cannot be fetched: {reason}. Name the REST port with --rest-url.") from error
     return body
+
+
+def _refusal(error: urllib.error.HTTPError) -> str:
+    """The sentence in the JSON body of a refusal, or else the status."""
+    with error:
+        try:
+            return msgspec.json.decode(error.read(), type=WireError).message
+        except msgspec.DecodeError:
+            return f"HTTP status {error.code}."
