@@ -25,6 +25,7 @@ from server.errors import StartupError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from hypercorn.typing import ASGIReceiveCallable, ASGISendCallable, ASGISendEvent, Scope
     from quart_trio import QuartTrio
 
 USER_TIMEOUT_MS: Final = 60_000
@@ -98,7 +99,7 @@ async def serve_rest(  # noqa: PLR0913  the composition root calls it once, by n
         try:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(_cut_off, stream)
-                await TCPServer(ASGIWrapper(app), config, context, {}, stream)  # type: ignore[arg-type]
+                await TCPServer(_Whole(app), config, context, {}, stream)  # type: ignore[arg-type]
                 nursery.cancel_scope.cancel()
         except* Exception:
             _logger.exception("A REST connection failed; the others go on.")
@@ -116,6 +117,28 @@ async def serve_rest(  # noqa: PLR0913  the composition root calls it once, by n
             accepting.cancel_scope.cancel()
         await context.terminated.set()  # connections that wait for a request end themselves on this
         connections.cancel_scope.deadline = trio.current_time() + grace
+
+
+class _Whole(ASGIWrapper):
+    """An application whose sending is seen through.
+
+    quart-trio cancels a request's tasks as soon as Hypercorn tells it that the request is over. That happens inside
+    of the last sending, before Hypercorn has put the connection back to waiting: it would then wait for ever.
+    """
+
+    async def __call__(
+        self,
+        scope: Scope,
+        receive: ASGIReceiveCallable,
+        send: ASGISendCallable,
+        _sync_spawn: object,
+        _call_soon: object,
+    ) -> None:
+        async def send_whole(event: ASGISendEvent) -> None:
+            with trio.CancelScope(shield=True):
+                await send(event)
+
+        await self.app(scope, receive, send_whole)
 
 
 async def _cut_off(stream: trio.SocketStream) -> None:
