@@ -69,6 +69,7 @@ class Policy:
     `agreement`: hypotheses that must agree. `endpoint`: silence that ends an utterance. `max_utterance`: a final is
     due after this even in unbroken speech. `step`: least new audio between two windows. `trim`: windows longer than
     this are shortened at a settled word. `max_window`: windows are never longer. `language`: a code or "auto".
+    `carry_prompt`: whether the model bears being told what was said before (see `_prompt`).
     """
 
     agreement: int = 2
@@ -81,6 +82,7 @@ class Policy:
     task: str = "transcribe"
     prompt: str = ""
     eager: bool = False
+    carry_prompt: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -291,6 +293,12 @@ class Stream:
         self._cursor = max(self._cursor, position)
 
     def _prompt(self) -> str:
+        """What the decoder is told before the window: the prompt that was set, and words that lie before the cursor.
+
+        Models that were hardly trained on prompts lose far more by it than they gain, so it can be left out.
+        """
+        if not self._policy.carry_prompt:
+            return self._policy.prompt
         words = [w for w in (*self._draft.past, *self._draft.settled) if w.start < self._cursor - NEAR]
         return self._policy.prompt + "".join(word.text for word in words)
 

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any, Final
 import _pywhispercpp as pw
 
 from engine.errors import AbortedError, ModelError
-from engine.types import SAMPLE_RATE, Hypothesis, Window, Word
-from engine.words import Spoken, Token, spoken
+from engine.timing import align
+from engine.types import Hypothesis, Window, Word
+from engine.words import Token, spoken
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,12 +29,6 @@ CTX_MARGIN: Final = 64
 CTX_GRAIN: Final = 64
 """`audio_ctx` covers the window and `CTX_MARGIN` positions (1.28 s) more, rounded up to this grain (ggml's kernels
 prefer it). Source: FUTO's advice for short windows, whisper.cpp discussions 297 and 1951."""
-
-SAMPLES_PER_TICK: Final = SAMPLE_RATE // 100
-"""whisper.cpp counts token times in 10 ms."""
-
-MIN_SAMPLES: Final = SAMPLE_RATE // 5
-"""whisper.cpp hears nothing in less than 100 ms; shorter windows are padded with silence to this."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,17 +82,17 @@ class WhisperRecognizer:
 
     def _words(self, window: Window, language: str) -> tuple[Word, ...]:
         tokens = [
-            Token(
-                pw.whisper_token_to_bytes(self._ctx, data.id),
-                data.p,
-                data.t0 * SAMPLES_PER_TICK,
-                data.t1 * SAMPLES_PER_TICK,
-            )
+            Token(pw.whisper_token_to_bytes(self._ctx, token), pw.whisper_full_get_token_p(self._ctx, segment, index))
             for segment in range(pw.whisper_full_n_segments(self._ctx))
             for index in range(pw.whisper_full_n_tokens(self._ctx, segment))
-            if (data := pw.whisper_full_get_token_data(self._ctx, segment, index)).id < self._eot
+            if (token := pw.whisper_full_get_token_id(self._ctx, segment, index)) < self._eot
         ]
-        return tuple(_placed(word, window) for word in spoken(tokens, language))
+        words = spoken(tokens, language)
+        starts, ends = align(window.samples, [word.text.strip() for word in words])
+        return tuple(
+            Word(word.text, window.start + start, window.start + end, word.confidence)
+            for word, start, end in zip(words, starts, ends, strict=True)
+        )
 
 
 class _Run:
@@ -117,8 +112,8 @@ class _Run:
         params.translate = window.task == "translate"
         params.initial_prompt = window.prompt
         params.no_context = True
-        params.no_timestamps = False
-        params.token_timestamps = True
+        params.no_timestamps = True
+        params.token_timestamps = False
         params.single_segment = False
         params.suppress_blank = True
         params.suppress_nst = True
@@ -149,9 +144,3 @@ class _Run:
         self._aborted = self._aborted or self._should_abort()
         return self._aborted
 
-
-def _placed(word: Spoken, window: Window) -> Word:
-    """A word of a window as a word of the stream; times are kept inside the window."""
-    start = min(max(0, word.start), len(window.samples))
-    end = min(max(start, word.end), len(window.samples))
-    return Word(word.text, window.start + start, window.start + end, word.confidence)

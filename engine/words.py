@@ -17,22 +17,18 @@ makes the same distinction (openai/whisper, tokenizer.split_to_word_tokens)."""
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """One text token: its bytes (perhaps part of a character), probability, and times in samples of the window."""
+    """One text token: its bytes (perhaps part of a character) and its probability."""
 
     data: bytes
     probability: float
-    start: int
-    end: int
 
 
 @dataclass(frozen=True, slots=True)
 class Spoken:
-    """A word within a window: text with the space before it, geometric mean of its tokens' probabilities, times."""
+    """A word: text with the space before it, and the geometric mean of its tokens' probabilities."""
 
     text: str
     confidence: float
-    start: int
-    end: int
 
 
 def spoken(tokens: Iterable[Token], language: str) -> list[Spoken]:
@@ -76,12 +72,7 @@ def _is_incomplete(data: bytes) -> bool:
 
 
 def _merge(first: Token, second: Token) -> Token:
-    return Token(
-        first.data + second.data,
-        min(first.probability, second.probability),
-        min(first.start, second.start),
-        max(first.end, second.end),
-    )
+    return Token(first.data + second.data, min(first.probability, second.probability))
 
 
 def _is_word_start(text: str, language: str) -> bool:
@@ -98,6 +89,4 @@ def _joined(group: list[Token]) -> Spoken:
     return Spoken(
         b"".join(token.data for token in group).decode(errors="replace"),
         math.exp(sum(logs) / len(logs)),
-        group[0].start,
-        max(token.end for token in group),
     )

@@ -11,7 +11,7 @@ import trio
 
 from engine.stream import Policy
 from engine.types import SAMPLE_RATE
-from engine.vad import GatedSilero
+from engine.vad import SileroDetector
 from engine.whisper import Decoding, WhisperRecognizer, languages
 from models.library import find
 from server.host import usable_cores
@@ -124,7 +124,7 @@ async def serve(settings: Settings, *, task_status: trio.TaskStatus[App] = trio.
         services = Services(
             store=store,
             pool=pool,
-            detector=GatedSilero,
+            detector=SileroDetector,
             policy=_policy(settings),
             languages=languages() if model.header.multilingual else frozenset({"en"}),
             model=model.name,

@@ -20,6 +20,7 @@ import msgspec
 import trio
 import trio_websocket
 
+from server.dialing import dial, refused, shake_hands, stranger
 from server.errors import ClientError
 from server.protocol import StreamConfig, WireError, WireFinal, WirePartial
 
@@ -29,14 +30,7 @@ if TYPE_CHECKING:
 EXPORT_ID: Final = re.compile(r"[0-9a-f]{32}")
 NORMAL_CLOSURE: Final = 1000
 
-CONNECT_TIMEOUT_S: Final = 10.0
 CLOSE_TIMEOUT_S: Final = 5.0
-
-MAX_MESSAGE_BYTES: Final = 16 * 2**20
-"""A final lists the words of half a minute at most, a few KiB; the bound stops what is no such server."""
-
-MESSAGE_QUEUE: Final = 64
-"""Messages kept while the receiving task is busy, so that a slow terminal does not hold up pongs."""
 
 
 class ExportId(msgspec.Struct, frozen=True):
@@ -129,26 +123,31 @@ async def connect(
 
     Raises `ClientError` if there is no server, or it does not take the stream: the message has its reason.
     """
-    try:
-        manager = trio_websocket.open_websocket_url(
-            url,
-            message_queue_size=MESSAGE_QUEUE,
-            max_message_size=MAX_MESSAGE_BYTES,
-            receive_buffer_size=None,
-            connect_timeout=CONNECT_TIMEOUT_S,
-            disconnect_timeout=CLOSE_TIMEOUT_S,
-        )
-    except ValueError as error:
-        raise ClientError(f"{url} is not a WebSocket address such as ws://127.0.0.1:8394/: {error}.") from error
-    try:
-        async with manager as connection:
-            transcription = Transcription(connection)
-            opening = _opening(config, key)
-            if opening:
-                await transcription.send(opening)
-            yield transcription
-    except trio_websocket.HandshakeError as error:
-        raise _not_connected(url, error) from error
+    failure: Exception | None = None
+    # With a TCP stream of its own: trio-websocket's leaves the socket open when the server closes or refuses.
+    async with await dial(url) as stream:
+        try:
+            async with trio.open_nursery() as nursery:
+                try:
+                    connection = await shake_hands(nursery, stream, url)
+                    try:
+                        transcription = Transcription(connection)
+                        if opening := _opening(config, key):
+                            await transcription.send(opening)
+                        yield transcription
+                    finally:
+                        with trio.move_on_after(CLOSE_TIMEOUT_S):
+                            await connection.aclose()
+                except Exception as error:  # noqa: BLE001 - carried past the nursery, which would put it in a group
+                    failure = error
+                nursery.cancel_scope.cancel()
+        except* trio_websocket.ConnectionRejected as rejections:
+            failure = refused(url, rejections)
+        except* Exception as broken:  # noqa: BLE001 - what its reader raises when it meets garbage; it names nothing
+            failure = stranger(url)
+            failure.__cause__ = broken
+    if failure is not None:
+        raise failure
 
 
 def _opening(config: StreamConfig | None, key: str | None) -> str | None:
@@ -161,27 +160,6 @@ def _opening(config: StreamConfig | None, key: str | None) -> str | None:
         if said:
             fields["config"] = said
     return msgspec.json.encode(fields).decode() if fields else None
-
-
-def _not_connected(url: str, error: trio_websocket.HandshakeError) -> ClientError:
-    match error:
-        case trio_websocket.ConnectionRejected():
-            return ClientError(f"The server at {url} refuses the stream: {_refusal(error)}")
-        case trio_websocket.ConnectionTimeout():
-            return ClientError(f"The server at {url} does not answer within {CONNECT_TIMEOUT_S:g} s.")
-        case trio_websocket.DisconnectionTimeout():
-            return ClientError(f"The server at {url} does not close the connection.")
-    reason = error.__cause__
-    detail = getattr(reason, "strerror", None) or reason or "the connection failed"
-    return ClientError(f"No server answers at {url} ({detail}). Is `trioscribe serve` running there?")
-
-
-def _refusal(error: trio_websocket.ConnectionRejected) -> str:
-    """Take the sentence from the JSON body of a refusal, or else the status."""
-    try:
-        return msgspec.json.decode(error.body or b"", type=WireError).message
-    except msgspec.DecodeError:
-        return f"HTTP status {error.status_code}."
 
 
 def _ended_midway(closed: trio_websocket.ConnectionClosed) -> ClientError:
