@@ -70,8 +70,8 @@ async def test_a_long_file_is_not_read_at_once_and_says_how_long_it_is(tmp_path:
 async def test_ffmpeg_reads_what_is_no_plain_audio_file(tmp_path: Path) -> None:
     soundfile.write(tmp_path / "tone.wav", tone(48_000, 2), 48_000)
     film = tmp_path / "film.mkv"
-    command = ["ffmpeg", "-v", "error", "-f", "lavfi", "-i", "color=black:d=2:s=16x16", "-i", tmp_path / "tone.wav"]
-    subprocess.run([*command, "-c:v", "mpeg4", film], check=True)  # noqa: S603, ASYNC221 - the test's own command
+    command = ["ffmpeg", "-v", "error", "-f", "lavfi", "-i", "color=black:d=2:s=16x16", "-i", str(tmp_path / "tone.wav")]
+    subprocess.run([*command, "-c:v", "mpeg4", str(film)], check=True)  # noqa: S603, ASYNC221 - the test's own command
     samples = await samples_of(film)
     assert abs(len(samples) - 2 * SAMPLE_RATE) <= SAMPLE_RATE // 10
     assert abs(loudest_frequency(samples) - 440) < 2
@@ -80,7 +80,7 @@ async def test_ffmpeg_reads_what_is_no_plain_audio_file(tmp_path: Path) -> None:
 @needs_ffmpeg
 async def test_a_film_can_be_left_in_the_middle(tmp_path: Path) -> None:
     film = tmp_path / "noise.mka"
-    command = ["ffmpeg", "-v", "error", "-f", "lavfi", "-i", "anoisesrc=d=600", "-c:a", "aac", film]
+    command = ["ffmpeg", "-v", "error", "-f", "lavfi", "-i", "anoisesrc=d=60", "-c:a", "aac", str(film)]
     subprocess.run(command, check=True)  # noqa: S603, ASYNC221 - the test's own command
     with trio.fail_after(10):
         async with open_source(str(film)) as source:
