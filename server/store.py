@@ -144,12 +144,15 @@ class Store:
         return self._folder / export_id
 
     async def _run(self, job: Callable[[], T], limiter: trio.CapacityLimiter) -> T:
-        try:
-            return await trio.to_thread.run_sync(job, limiter=limiter)
-        except FileNotFoundError as error:
-            raise ExportNotFoundError("There is no such export; it may have been deleted.") from error
-        except OSError as error:
-            raise StoreError(f"The disk with {self._folder} failed: {error.strerror or error}.") from error
+        def run() -> T:
+            try:
+                return job()
+            except OSError as error:
+                if isinstance(error, FileNotFoundError) and self._folder.is_dir():
+                    raise ExportNotFoundError("There is no such export; it may have been deleted.") from error
+                raise StoreError(f"The disk with {self._folder} failed: {error.strerror or error}.") from error
+
+        return await trio.to_thread.run_sync(run, limiter=limiter)
 
     def _prepare(self) -> None:
         self._folder.mkdir(parents=True, exist_ok=True)

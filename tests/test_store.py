@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import trio
 
-from server.errors import ExportNotFoundError, ExportNotReadyError, InvalidCursorError, StartupError
+from server.errors import ExportNotFoundError, ExportNotReadyError, InvalidCursorError, StartupError, StoreError
 from server.protocol import WireFinal, WireWord
 from server.store import Store
 
@@ -208,6 +208,14 @@ async def test_a_data_directory_that_cannot_be_one_is_explained(tmp_path: Path) 
     (tmp_path / "data").write_text("a file")
     with pytest.raises(StartupError, match="choose another data directory"):
         await Store(tmp_path / "data").prepare()
+
+
+async def test_a_data_directory_that_is_gone_is_told_from_a_missing_export(store: Store, tmp_path: Path) -> None:
+    (tmp_path / "exports" / ".lock").unlink()
+    (tmp_path / "exports").rmdir()
+    with pytest.raises(StoreError, match="No such file") as failure:
+        await store.record(store.new_id(), sample_rate=16_000, model="tiny")
+    assert not isinstance(failure.value, ExportNotFoundError)
 
 
 HOLD = """
