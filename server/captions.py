@@ -115,9 +115,9 @@ class LiveCaptions:
         """Let a final scroll up with its time, or put a partial in the place of the last."""
         match received.message:
             case WirePartial(partial):
-                self._partial = Text(partial.strip(), style="italic")
+                self._below_finals(Text(partial.strip(), style="italic"))
             case WireFinal(result, text):
-                self._partial = Text()
+                self._below_finals(Text())
                 start = clock(result[0].start) if result else ""
                 self._console.print(Text.assemble((f"{start:>8}  ", "dim"), text.strip()))
             case WireError():
@@ -130,6 +130,10 @@ class LiveCaptions:
     def note(self, line: str) -> None:
         """Write a line among the finals."""
         self._console.print(Text(line, style="dim"))
+
+    def _below_finals(self, partial: Text) -> None:
+        self._partial = partial
+        self._live.refresh()  # at once: a caption is late enough already
 
     def _below(self) -> Group:
         return Group(self._partial, self._progress)
