@@ -47,8 +47,11 @@ async def open_source(name: str, *, rate: int = SAMPLE_RATE) -> AsyncGenerator[S
             raise SourceError("Standard input is a terminal; pipe raw PCM into it, or name a file.")
         yield _Stdin(rate)
     elif name == "mic":
-        with _microphone() as device:
+        device = _microphone()
+        try:
             yield _Microphone(device)
+        finally:
+            device.close()
     elif file := _sound_file(Path(name)):
         with file:
             yield _File(file)
@@ -68,6 +71,10 @@ class _Converter:
         if self._resampler:
             mono = self._resampler.resample_chunk(mono, last=last)
         return (mono * FULL_SCALE).round().clip(-FULL_SCALE, FULL_SCALE - 1).astype("<i2").tobytes()
+
+
+def _floats(samples: NDArray[np.int16]) -> NDArray[np.float32]:
+    return samples.astype(np.float32) / np.float32(FULL_SCALE)
 
 
 class _File:
@@ -114,8 +121,7 @@ class _Stdin:
             data = self._half + data
             whole = len(data) - len(data) % BYTES_PER_SAMPLE
             self._half = data[whole:]
-            samples = np.frombuffer(data[:whole], dtype="<i2").astype(np.float32) / np.float32(FULL_SCALE)
-            pcm = self._converter.convert(samples, last=self._ended)
+            pcm = self._converter.convert(_floats(np.frombuffer(data[:whole], dtype="<i2")), last=self._ended)
         return pcm
 
 
@@ -134,8 +140,18 @@ class _Ffmpeg:
         self._process = process
         self._pcm = process.stdout
         self._complaints = complaints
+        self._ahead = b""
+
+    async def begin(self) -> None:
+        """Wait for the first audio: before it, nobody knows whether there is any. Raises `SourceError`."""
+        self._ahead = await self.read()
+        if not self._ahead:
+            raise SourceError(f"{self._path} has no audio in it.")
 
     async def read(self) -> bytes:
+        if self._ahead:
+            ahead, self._ahead = self._ahead, b""
+            return ahead
         pcm = await self._pcm.receive_some(PIPE_BYTES)
         if not pcm and await self._process.wait():
             self._complaints.seek(0)
@@ -161,8 +177,16 @@ class _Microphone:
         self._block = int(device.samplerate * BLOCK_S)
 
     async def read(self) -> bytes:
-        samples, _ = await trio.to_thread.run_sync(self._device.read, self._block)
-        return self._converter.convert(samples)
+        return await trio.to_thread.run_sync(self._read)
+
+    def _read(self) -> bytes:
+        import sounddevice  # noqa: PLC0415 - see _microphone
+
+        try:
+            samples, _ = self._device.read(self._block)
+        except sounddevice.PortAudioError as error:
+            raise SourceError(f"The microphone has stopped: {error}.") from error
+        return self._converter.convert(_floats(samples))
 
 
 def _sound_file(path: Path) -> soundfile.SoundFile | None:
@@ -196,6 +220,7 @@ async def _ffmpeg(path: Path) -> AsyncGenerator[Source, None]:
         process = await trio.lowlevel.open_process(command, stdout=PIPE, stderr=complaints, start_new_session=True)
         source = _Ffmpeg(path, process, complaints)
         try:
+            await source.begin()
             yield source
         finally:
             await source.aclose()
@@ -209,6 +234,8 @@ def _microphone() -> sounddevice.InputStream:
     except OSError as error:
         raise SourceError("The microphone needs PortAudio: apt install libportaudio2.") from error
     try:
-        return sounddevice.InputStream(channels=1, dtype="float32")
+        device = sounddevice.InputStream(channels=1, dtype="int16")
+        device.start()
     except (sounddevice.PortAudioError, ValueError) as error:
         raise SourceError(f"No microphone can be opened: {error}.") from error
+    return device

@@ -129,7 +129,7 @@ class LiveCaptions:
 
     def note(self, line: str) -> None:
         """Write a line among the finals."""
-        self._console.print(Text(line, style="dim"))
+        self._console.print(Text(line, style="dim"), soft_wrap=True)  # an address that is broken cannot be clicked
 
     def _below_finals(self, partial: Text) -> None:
         self._partial = partial

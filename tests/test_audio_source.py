@@ -70,7 +70,17 @@ async def test_a_long_file_is_not_read_at_once_and_says_how_long_it_is(tmp_path:
 async def test_ffmpeg_reads_what_is_no_plain_audio_file(tmp_path: Path) -> None:
     soundfile.write(tmp_path / "tone.wav", tone(48_000, 2), 48_000)
     film = tmp_path / "film.mkv"
-    command = ["ffmpeg", "-v", "error", "-f", "lavfi", "-i", "color=black:d=2:s=16x16", "-i", str(tmp_path / "tone.wav")]
+    command = [
+        "ffmpeg",
+        "-v",
+        "error",
+        "-f",
+        "lavfi",
+        "-i",
+        "color=black:d=2:s=16x16",
+        "-i",
+        str(tmp_path / "tone.wav"),
+    ]
     subprocess.run([*command, "-c:v", "mpeg4", str(film)], check=True)  # noqa: S603, ASYNC221 - the test's own command
     samples = await samples_of(film)
     assert abs(len(samples) - 2 * SAMPLE_RATE) <= SAMPLE_RATE // 10
@@ -183,3 +193,9 @@ async def test_stopping_ends_the_wait_for_a_frame(autojump_clock: MockClock) -> 
         assert len([frame async for frame in frames]) == 1
     assert trio.current_time() - start == pytest.approx(1)
     assert [frame async for frame in frames] == []
+
+
+async def test_a_missing_microphone_is_one_clear_sentence() -> None:
+    with pytest.raises(SourceError, match=r"trioscribe\[mic\]|libportaudio2|No microphone can be opened"):
+        async with open_source("mic"):
+            pytest.skip("there is a microphone")

@@ -61,3 +61,9 @@ def test_an_error_of_the_server_is_shown(live: LiveCaptions, screen: io.StringIO
 @pytest.mark.parametrize(("seconds", "said"), [(0, "0:00"), (59.99, "0:59"), (61, "1:01"), (3723.4, "1:02:03")])
 def test_times_are_written_as_on_a_player(seconds: float, said: str) -> None:
     assert clock(seconds) == said
+
+
+def test_an_address_is_not_broken_by_the_width_of_the_terminal(live: LiveCaptions, screen: io.StringIO) -> None:
+    address = "http://127.0.0.1:8393/export/transcript/0123456789abcdef0123456789abcdef"
+    live.note(f"Transcript: {address}")
+    assert address in screen.getvalue()

@@ -121,7 +121,7 @@ def test_the_version_is_told(capsys: pytest.CaptureFixture[str]) -> None:
     ("argv", "said"),
     [
         (["stream", str(CLIP), "--url", "ws://127.0.0.1:1/"], "No server answers at ws://127.0.0.1:1/"),
-        (["stream", __file__], "test_cli.py"),
+        (["stream", __file__, "--url", "ws://127.0.0.1:1/"], "test_cli.py"),
         (["stream", "none.wav"], "none.wav cannot be read: No such file or directory."),
         (["stream", str(CLIP), "--save", "/proc/x.srt"], "/proc/x.srt cannot be written"),
         (["stream", str(CLIP), "--save", "x.doc"], ".srt"),
