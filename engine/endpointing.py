@@ -27,6 +27,9 @@ TRAIL: Final = SAMPLE_RATE * 3 // 10
 MIN_SPEECH_FRAMES: Final = 3
 """Speech frames in a row that open an utterance (96 ms): shorter than any word, longer than a click."""
 
+SMOOTHING: Final = 3
+"""Frames over which loudness is taken when looking for the softest place."""
+
 PAUSE_FRAMES: Final = 6
 """Frames without speech after which somebody seems to pause (192 ms, about the gap between two phrases)."""
 
@@ -127,7 +130,11 @@ class Endpointer:
         if longest:
             best = longest[len(longest) // 2]
         else:
-            energies = np.convolve([frame.energy for frame in frames], np.ones(3), "same") if len(frames) > 2 else [0.0]
+            energies = (
+                np.convolve([frame.energy for frame in frames], np.ones(SMOOTHING), "same")
+                if len(frames) >= SMOOTHING
+                else [0.0]
+            )
             best = frames[int(np.argmin(energies))]
         return best.start + FRAME // 2
 

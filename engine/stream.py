@@ -76,8 +76,8 @@ class Policy:
     endpoint: int = SAMPLE_RATE * 6 // 10
     max_utterance: int = 15 * SAMPLE_RATE
     step: int = SAMPLE_RATE * 3 // 10
-    trim: int = 8 * SAMPLE_RATE
-    max_window: int = 12 * SAMPLE_RATE
+    trim: int = 6 * SAMPLE_RATE
+    max_window: int = 8 * SAMPLE_RATE
     language: str = "auto"
     task: str = "transcribe"
     prompt: str = ""

@@ -9,7 +9,45 @@ SENTENCE_ENDS: Final = frozenset(".?!…。？！｡")  # noqa: RUF001 - the ful
 CLOSERS: Final = frozenset("\"'”’»)]」』")  # noqa: RUF001 - quotation marks that may follow the end mark
 
 ABBREVIATIONS: Final = frozenset(
-    ["mr", "mrs", "ms", "dr", "prof", "st", "jr", "sr", "vs", "etc", "e.g", "i.e", "no", "approx", "dept", "est", "fig", "inc", "ltd", "co", "z.b", "d.h", "u.a", "usw", "bzw", "ca", "nr", "str", "hr", "fr", "evtl", "ggf", "inkl", "max", "min", "tel", "vgl"]
+    [
+        "mr",
+        "mrs",
+        "ms",
+        "dr",
+        "prof",
+        "st",
+        "jr",
+        "sr",
+        "vs",
+        "etc",
+        "e.g",
+        "i.e",
+        "no",
+        "approx",
+        "dept",
+        "est",
+        "fig",
+        "inc",
+        "ltd",
+        "co",
+        "z.b",
+        "d.h",
+        "u.a",
+        "usw",
+        "bzw",
+        "ca",
+        "nr",
+        "str",
+        "hr",
+        "fr",
+        "evtl",
+        "ggf",
+        "inkl",
+        "max",
+        "min",
+        "tel",
+        "vgl",
+    ]
 )
 """Words that are written with a full stop in mid-sentence, without it and in lower case (English and German)."""
 

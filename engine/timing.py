@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -147,5 +146,3 @@ def _sounding(quiet: NDArray[np.bool_]) -> tuple[NDArray[np.intp], NDArray[np.bo
     after_pause = np.diff(kept, prepend=-1) > 1
     after_pause[:1] = False
     return kept, after_pause
-
-

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import _pywhispercpp as pw
 
@@ -99,7 +99,7 @@ class _Run:
     """One window on one context."""
 
     def __init__(
-        self, ctx: Any, window: Window, audio_ctx: int, threads: int, should_abort: Callable[[], bool]
+        self, ctx: pw.whisper_context, window: Window, audio_ctx: int, threads: int, should_abort: Callable[[], bool]
     ) -> None:
         self._ctx = ctx
         self._samples = window.samples
@@ -143,4 +143,3 @@ class _Run:
     def _abort(self) -> bool:
         self._aborted = self._aborted or self._should_abort()
         return self._aborted
-

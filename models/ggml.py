@@ -20,6 +20,9 @@ MAGIC: Final = 0x67676D6C
 TYPE_SIZES: Final = {0: (1, 4), 1: (1, 2), 2: (32, 18), 3: (32, 20), 6: (32, 22), 7: (32, 24), 8: (32, 34)}
 """ggml tensor types that Whisper files use: elements a block, and bytes a block."""
 
+LARGEST: Final = 1_000_000
+"""No number in a header is larger: the largest is the vocabulary of 51 866."""
+
 MAX_DIMS: Final = 4
 MAX_NAME: Final = 128
 ENGLISH_VOCAB: Final = 51_864
@@ -69,7 +72,7 @@ def _walk(file: BinaryIO, size: int) -> Header:
         raise ValueError("it does not begin like one (GGUF and PyTorch files must be converted to ggml first)")
     header = Header(*_unpack(file, "<11i"))
     numbers = [getattr(header, name) for name in header.__slots__]
-    if min(numbers) < 0 or max(numbers) > 1_000_000 or header.n_mels not in {80, 128}:
+    if min(numbers) < 0 or max(numbers) > LARGEST or header.n_mels not in {80, 128}:
         raise ValueError("its header makes no sense")
     n_mel, n_fft = _unpack(file, "<2i")
     _skip(file, n_mel * n_fft * 4, size, "the mel filters")

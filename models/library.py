@@ -24,12 +24,17 @@ TURBO_FLOOR: Final = 1500
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """A checked model file. `audio_ctx_floor`: smallest encoder context (50 a second of audio) that it works with."""
+    """A checked model file.
+
+    `audio_ctx_floor`: smallest encoder context (50 a second of audio) that it works with. `carry_prompt`: whether it
+    gains from being told what was said before; the bundled model was hardly trained on prompts and loses by it.
+    """
 
     name: str
     path: Path
     header: Header
     audio_ctx_floor: int
+    carry_prompt: bool
     demonstration: bool
 
 
@@ -40,11 +45,12 @@ def find(name_or_path: str) -> Model:
     """
     if name_or_path == BUNDLED:
         path = Path(str(files("models"))) / f"ggml-{BUNDLED}.bin"
-        return Model(BUNDLED, path, check(path), 0, demonstration=True)
+        return Model(BUNDLED, path, check(path), 0, carry_prompt=False, demonstration=True)
     path = Path(name_or_path).expanduser()
     if not path.exists() and path.name == name_or_path:
         raise ModelError(f"There is no model {name_or_path!r}: give the path of a ggml file, or {BUNDLED!r}.")
-    return Model(path.stem.removeprefix("ggml-"), path, check(path), floor_for(path.name), demonstration=False)
+    name = path.stem.removeprefix("ggml-")
+    return Model(name, path, check(path), floor_for(path.name), carry_prompt=True, demonstration=False)
 
 
 def floor_for(file_name: str) -> int:

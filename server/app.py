@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import signal
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import trio
 
@@ -27,6 +27,9 @@ from server.wire import DisconnectedError
 if TYPE_CHECKING:
     from models.library import Model
     from server.config import Settings
+
+REST_GRACE_SECONDS: Final = 6.0
+"""A second more than REST takes on its own to let running downloads end."""
 
 _logger = logging.getLogger(__name__)
 
@@ -125,7 +128,7 @@ async def serve(settings: Settings, *, task_status: trio.TaskStatus[App] = trio.
             store=store,
             pool=pool,
             detector=SileroDetector,
-            policy=_policy(settings),
+            policy=_policy(settings, model),
             languages=languages() if model.header.multilingual else frozenset({"en"}),
             model=model.name,
             stall=settings.stall_s,
@@ -142,13 +145,13 @@ async def serve(settings: Settings, *, task_status: trio.TaskStatus[App] = trio.
             print(app.banner(), flush=True)  # noqa: T201 - the ready line is for people and for scripts that wait
             await app.run()
             rest_shutdown.set()
-            nursery.cancel_scope.deadline = trio.current_time() + 1
+            nursery.cancel_scope.deadline = trio.current_time() + REST_GRACE_SECONDS
     finally:
         pool.close()
         rest_socket.close()
 
 
-def _policy(settings: Settings) -> Policy:
+def _policy(settings: Settings, model: Model) -> Policy:
     return Policy(
         agreement=settings.agreement,
         endpoint=settings.endpoint_ms * SAMPLE_RATE // 1000,
@@ -158,6 +161,7 @@ def _policy(settings: Settings) -> Policy:
         task=settings.task,
         prompt=settings.prompt,
         eager=settings.partials == "eager",
+        carry_prompt=model.carry_prompt,
     )
 
 

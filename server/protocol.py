@@ -1,6 +1,6 @@
-"""The wire: text frames to commands, events to text frames. Pure; no socket, no clock.
+r"""The wire: text frames to commands, events to text frames. Pure; no socket, no clock.
 
-Decoding is lenient in form (`eof`, ` EOF\\n` and `{"eof": 1}` mean the same) and strict in meaning: what is not
+Decoding is lenient in form (`eof`, ` EOF\n` and `{"eof": 1}` mean the same) and strict in meaning: what is not
 understood raises `ProtocolError` with a sentence for the client, and the stream goes on. `docs/protocol.md` is
 the contract for clients.
 """
@@ -8,6 +8,7 @@ the contract for clients.
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from typing import Any, Final
 
 import msgspec
@@ -153,16 +154,14 @@ def _matching(config: dict[str, Any], key: str, allowed: re.Pattern[str], say: s
 
 def _sample_rate(value: object) -> int:
     """A rate as a number or a string (BigBlueButton sends "16000"); Vosk's clients send it as a float."""
-    try:
-        if isinstance(value, bool) or not isinstance(value, (int, float, str)):
-            raise TypeError
-        rate = float(value)
-        if not rate.is_integer() or int(rate) not in SAMPLE_RATES:
-            raise ValueError
-    except (TypeError, ValueError, OverflowError) as error:
+    rate = 0.0
+    if isinstance(value, int | float | str) and not isinstance(value, bool):
+        with suppress(ValueError, OverflowError):
+            rate = float(value)
+    if not rate.is_integer() or int(rate) not in SAMPLE_RATES:
         raise ProtocolError(
             "bad_config", f'"sample_rate" must be a whole number from {SAMPLE_RATES[0]} to {SAMPLE_RATES[-1]}.'
-        ) from error
+        )
     return int(rate)
 
 

@@ -6,7 +6,7 @@ import json
 import logging
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 import trio
 import trio_websocket
@@ -128,7 +128,7 @@ async def serve_websockets(
     max_message: int,
     on_failure: Callable[[], None] = lambda: None,
 ) -> None:
-    """Serve until cancelled, which ends all connections with it. `max_message` in bytes; larger ones close with 1009."""
+    """Serve until cancelled, which ends all connections. `max_message` in bytes; a larger one closes with 1009."""
 
     async def guarded(request: trio_websocket.WebSocketRequest) -> None:
         wrapped = Request(request)
@@ -141,7 +141,7 @@ async def serve_websockets(
         server = trio_websocket.WebSocketServer(
             guarded,
             listeners,
-            handler_nursery=_Guard(nursery, on_failure),
+            handler_nursery=cast("trio.Nursery", _Guard(nursery, on_failure)),  # it uses start_soon alone
             message_queue_size=MESSAGE_QUEUE,
             max_message_size=max_message,
             receive_buffer_size=None,  # the library's 4 KiB costs a wake-up for every 128 ms of audio
