@@ -1,0 +1,1 @@
+"""Scripts that measure a running server. Speed is measured here, and never asserted in a test."""

@@ -86,7 +86,7 @@ async def stream(app: App, clip: Clip, language: str, *, paced: bool) -> Run:
         final: list[str] = []
         try:
             while True:
-                message = await ws.get_message()
+                message = str(await ws.get_message())
                 now = trio.current_time() - begin
                 if message.startswith("{"):
                     fields = json.loads(message)
@@ -110,7 +110,6 @@ async def measure(arguments: argparse.Namespace) -> dict[str, object]:
             app: App = await nursery.start(serve, settings)
             loop = Loop()
             paced: list[Run] = []
-            offline: list[Run] = []
             with trio.CancelScope() as watching:
                 async with trio.open_nursery() as streams:
                     streams.start_soon(loop.watch)
@@ -125,8 +124,7 @@ async def measure(arguments: argparse.Namespace) -> dict[str, object]:
                         for _ in range(arguments.streams):
                             workers.start_soon(work)
                     watching.cancel()
-            for clip in clips():
-                offline.append(await stream(app, clip, arguments.language or clip.language, paced=False))
+            offline = [await stream(app, clip, arguments.language or clip.language, paced=False) for clip in clips()]
             app.drain()
     latencies = sorted(latency for run in paced for latency in run.latencies)
     return {

@@ -218,7 +218,7 @@ class Stream:
             self._draft.restart()
             self._move_cursor(plan.end)
         elif any(isinstance(event, types.Final) for event in events):
-            self._trim_to_final(plan)
+            self._trim_to_final()
         elif plan.settle_until or plan.end - plan.start > self._policy.trim:
             self._trim_to_settled(plan)
         self._events += events
@@ -272,22 +272,28 @@ class Stream:
     def _covers(self, utterance: Utterance) -> bool:
         return self._heard >= min(utterance.speech_end + COVER, self._buffer.end)
 
-    def _trim_to_final(self, plan: _Plan) -> None:
-        """Begin the next window behind the words that have just become final, where the sound is weakest."""
+    def _trim_to_final(self) -> None:
+        """Begin the next window behind the words that have just become final."""
         ended = self._draft.past[-1].end
-        following = [*self._draft.settled, *self._draft.tail]
-        resumed = following[0].start if following else ended
-        self._move_cursor(self._endpointer.quietest(ended - NEAR, min(max(ended, resumed) + NEAR, plan.end)))
+        pause = self._pause_after(ended)
+        self._move_cursor(self._endpointer.quietest(ended - NEAR, ended) if pause is None else pause)
 
     def _trim_to_settled(self, plan: _Plan) -> None:
         """Shorten a window in mid-sentence to what is not settled, plus the context that the next hypothesis needs."""
         settled = min(self._draft.last_end, plan.end)
         if settled <= self._cursor and plan.settle_until:
             self._move_cursor(plan.settle_until)  # nothing was heard where something had to be settled: no speech
-        pause = self._endpointer.quietest(settled - NEAR, min(settled + NEAR, plan.end))
-        if self._endpointer.speech_between(pause - FRAME, pause + FRAME):
-            pause = self._endpointer.quietest(settled - CONTEXT - NEAR, settled - CONTEXT + NEAR)
-        self._move_cursor(pause)
+            return
+        pause = self._pause_after(settled)
+        context = settled - CONTEXT
+        self._move_cursor(self._endpointer.quietest(context - NEAR, context + NEAR) if pause is None else pause)
+
+    def _pause_after(self, ended: int) -> int | None:
+        """A pause between a word that ended and the next one: at most a little into it, or that word would be lost."""
+        following = [word.start for word in (*self._draft.settled, *self._draft.tail) if word.start >= ended]
+        resumed = following[0] if following else ended
+        pause = self._endpointer.quietest(ended - NEAR // 2, resumed + NEAR // 4)
+        return None if self._endpointer.speech_between(pause - FRAME, pause + FRAME) else pause
 
     def _move_cursor(self, position: int) -> None:
         self._cursor = max(self._cursor, position)

@@ -87,7 +87,7 @@ class Client:
             while True:
                 outcome.frames.append(await ws.get_message())
         except trio_websocket.ConnectionClosed as closed:
-            outcome.code = closed.reason and closed.reason.code
+            outcome.code = None if closed.reason is None else closed.reason.code
 
     async def _send(self, ws: Any, frames: tuple[str | bytes, ...]) -> None:
         try:

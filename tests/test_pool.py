@@ -6,6 +6,7 @@ from functools import partial
 
 import pytest
 import trio
+from trio.testing import MockClock
 
 from engine.scripted import ScriptedRecognizer
 from server.pool import InferencePool
@@ -44,8 +45,10 @@ def pool() -> InferencePool:
     return InferencePool([ScriptedRecognizer([])], cores=1)
 
 
-@pytest.mark.usefixtures("autojump_clock")
-async def test_a_slot_is_for_one_at_a_time_and_in_turn(pool: InferencePool) -> None:
+async def test_a_slot_is_for_one_at_a_time_and_in_turn(
+    pool: InferencePool,
+    autojump_clock: MockClock,  # noqa: ARG001 - asking for it steps the clock
+) -> None:
     served: list[tuple[str, float]] = []
 
     async def want(name: str, *, final: bool, after: float) -> None:
@@ -61,8 +64,10 @@ async def test_a_slot_is_for_one_at_a_time_and_in_turn(pool: InferencePool) -> N
     assert [(name, round(at - start, 3)) for name, at in served] == [("first", 0), ("final", 1), ("partial", 2)]
 
 
-@pytest.mark.usefixtures("autojump_clock")
-async def test_who_gives_up_waiting_leaves_the_line(pool: InferencePool) -> None:
+async def test_who_gives_up_waiting_leaves_the_line(
+    pool: InferencePool,
+    autojump_clock: MockClock,  # noqa: ARG001 - asking for it steps the clock
+) -> None:
     async with pool.slot(final=True):
         with trio.move_on_after(1) as gave_up:
             async with pool.slot(final=True):
