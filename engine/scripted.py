@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 class ScriptedRecognizer:
     """Hears the words of `script` that lie wholly inside a window.
 
-    A last word that the window cuts off is heard as its first letters, as a real recognizer would mishear it.
+    A last word that the window cuts off is heard as something else, as a real recognizer would mishear it.
     """
 
     script: Sequence[Word]
@@ -34,9 +34,8 @@ class ScriptedRecognizer:
         heard = [word for word in self.script if window.start <= word.start and word.end <= window.end]
         cut = next((word for word in self.script if word.start < window.end < word.end), None)
         if cut is not None and window.start <= cut.start:
-            share = (window.end - cut.start) / (cut.end - cut.start)
-            bare = cut.text.rstrip(".,?!")
-            text = bare[: max(2, int(len(bare) * share))]
+            # Mishearings of a word that is still being said differ from one moment to the next.
+            text = f"{cut.text[:2]}{window.end - cut.start}"
             heard.append(Word(text, cut.start, window.end, cut.confidence / 2))
         return Hypothesis(tuple(heard), self.language if window.detect else window.language)
 

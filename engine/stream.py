@@ -273,10 +273,8 @@ class Stream:
         return self._heard >= min(utterance.speech_end + COVER, self._buffer.end)
 
     def _trim_to_final(self) -> None:
-        """Begin the next window behind the words that have just become final."""
-        ended = self._draft.past[-1].end
-        pause = self._pause_after(ended)
-        self._move_cursor(self._endpointer.quietest(ended - NEAR, ended) if pause is None else pause)
+        """Begin the next window behind the words that have just become final, where the sound is weakest."""
+        self._move_cursor(self._gap_after(self._draft.past[-1].end))
 
     def _trim_to_settled(self, plan: _Plan) -> None:
         """Shorten a window in mid-sentence to what is not settled, plus the context that the next hypothesis needs."""
@@ -284,16 +282,16 @@ class Stream:
         if settled <= self._cursor and plan.settle_until:
             self._move_cursor(plan.settle_until)  # nothing was heard where something had to be settled: no speech
             return
-        pause = self._pause_after(settled)
-        context = settled - CONTEXT
-        self._move_cursor(self._endpointer.quietest(context - NEAR, context + NEAR) if pause is None else pause)
+        cut = self._gap_after(settled)
+        if self._endpointer.speech_between(cut - FRAME, cut + FRAME):
+            cut = self._endpointer.quietest(settled - CONTEXT - NEAR, settled - CONTEXT + NEAR)
+        self._move_cursor(cut)
 
-    def _pause_after(self, ended: int) -> int | None:
-        """A pause between a word that ended and the next one: at most a little into it, or that word would be lost."""
+    def _gap_after(self, ended: int) -> int:
+        """Where to cut between a word that ended and the next: hardly into the next, or it would be lost."""
         following = [word.start for word in (*self._draft.settled, *self._draft.tail) if word.start >= ended]
         resumed = following[0] if following else ended
-        pause = self._endpointer.quietest(ended - NEAR // 2, resumed + NEAR // 4)
-        return None if self._endpointer.speech_between(pause - FRAME, pause + FRAME) else pause
+        return self._endpointer.quietest(ended - NEAR // 2, resumed + NEAR // 4)
 
     def _move_cursor(self, position: int) -> None:
         self._cursor = max(self._cursor, position)

