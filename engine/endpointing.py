@@ -30,6 +30,9 @@ MIN_SPEECH_FRAMES: Final = 3
 SMOOTHING: Final = 3
 """Frames over which loudness is taken when looking for the softest place."""
 
+DIP: Final = 0.5
+"""Energy, relative to the mean, that makes a soft place softer than the rest."""
+
 PAUSE_FRAMES: Final = 6
 """Frames without speech after which somebody seems to pause (192 ms, about the gap between two phrases)."""
 
@@ -117,8 +120,11 @@ class Endpointer:
         """Whether any frame in this stretch holds speech."""
         return any(frame.speech for frame in self._between(start, end))
 
-    def quietest(self, start: int, end: int) -> int:
-        """The best place to cut between two positions: the middle of the longest pause, or else where it is softest."""
+    def quietest(self, start: int, end: int, *, otherwise: int | None = None) -> int:
+        """Find the best place to cut: the middle of the longest pause, else where it is softest.
+
+        Where no place is much softer than the others it is `otherwise`, if given.
+        """
         frames = self._between(start, end)
         if not frames:
             return max(0, (start + end) // 2)
@@ -130,11 +136,12 @@ class Endpointer:
         if longest:
             best = longest[len(longest) // 2]
         else:
-            energies = (
-                np.convolve([frame.energy for frame in frames], np.ones(SMOOTHING), "same")
-                if len(frames) >= SMOOTHING
-                else [0.0]
-            )
+            energies = np.array([frame.energy for frame in frames])
+            if len(frames) >= SMOOTHING:
+                energies = np.convolve(energies, np.ones(SMOOTHING) / SMOOTHING, "same")
+                energies[[0, -1]] = energies.max()  # the ends lack a neighbour, and so look soft
+            if otherwise is not None and energies.min() > DIP * energies.mean():
+                return otherwise
             best = frames[int(np.argmin(energies))]
         return best.start + FRAME // 2
 

@@ -291,7 +291,7 @@ class Stream:
         """Where to cut between a word that ended and the next: hardly into the next, or it would be lost."""
         following = [word.start for word in (*self._draft.settled, *self._draft.tail) if word.start >= ended]
         resumed = following[0] if following else ended
-        return self._endpointer.quietest(ended - NEAR // 2, resumed + NEAR // 4)
+        return self._endpointer.quietest(ended - NEAR, resumed + NEAR // 4, otherwise=ended)
 
     def _move_cursor(self, position: int) -> None:
         self._cursor = max(self._cursor, position)
