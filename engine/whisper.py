@@ -103,8 +103,7 @@ class _Run:
     ) -> None:
         self._ctx = ctx
         self._samples = window.samples
-        self._should_abort = should_abort
-        self._aborted = False
+        self._abort = _Abort(should_abort)
         self._params = pw.whisper_full_default_params(pw.whisper_sampling_strategy.WHISPER_SAMPLING_GREEDY)
         params = self._params
         params.n_threads = threads
@@ -135,11 +134,22 @@ class _Run:
 
     def _call(self) -> None:
         code = pw.whisper_full(self._ctx, self._params, self._samples, len(self._samples))
-        if self._aborted:
+        if self._abort.asked:
             raise AbortedError("nobody waits for this window any more")
         if code != 0:
             raise ModelError(f"whisper.cpp failed on a window of {len(self._samples)} samples (code {code})")
 
-    def _abort(self) -> bool:
-        self._aborted = self._aborted or self._should_abort()
-        return self._aborted
+
+class _Abort:
+    """The question whether to go on, and whether the answer was ever no.
+
+    It must know nothing of the run: the native parameters hold it, and no cycle through them is ever collected.
+    """
+
+    def __init__(self, should_abort: Callable[[], bool]) -> None:
+        self._should_abort = should_abort
+        self.asked = False
+
+    def __call__(self) -> bool:
+        self.asked = self.asked or self._should_abort()
+        return self.asked

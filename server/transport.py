@@ -17,7 +17,7 @@ from server.wire import DisconnectedError
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-PATHS: Final = frozenset({"/", "/vosk"})
+PATHS: Final = frozenset({"/"})
 SUBPROTOCOLS: Final = ("audio.drachtio.org",)
 """Subprotocols that clients insist on hearing back (mod_audio_fork); none changes what is said."""
 
