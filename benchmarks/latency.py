@@ -24,7 +24,7 @@ import trio_websocket
 
 from engine.text import normalise
 from server.app import serve
-from server.config import Settings
+from server.settings.table import Settings
 from tests.speech import Clip, clips, errors
 
 if TYPE_CHECKING:

@@ -14,19 +14,19 @@ from engine.types import SAMPLE_RATE
 from engine.vad import SileroDetector
 from engine.whisper import Decoding, WhisperRecognizer, languages
 from models.library import find
+from server.exports.store import Store
 from server.host import usable_cores
 from server.live import Services
 from server.pool import InferencePool
-from server.rest import Readiness, create_app
-from server.rest_server import open_rest_socket, serve_rest
+from server.rest.routes import Readiness, create_app
+from server.rest.serving import open_rest_socket, serve_rest
 from server.session import Session
-from server.store import Store
 from server.transport import Request, open_listeners, serve_websockets
 from server.wire import DisconnectedError
 
 if TYPE_CHECKING:
     from models.library import Model
-    from server.config import Settings
+    from server.settings.table import Settings
 
 REST_GRACE_SECONDS: Final = 6.0
 """A second more than REST takes on its own to let running downloads end."""

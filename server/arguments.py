@@ -8,15 +8,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from engine.types import SAMPLE_RATE
-from server.allowed import whole
-from server.config import CONFIG_VARIABLE, PREFIX, table
 from server.protocol import StreamConfig
+from server.settings.allowed import whole
+from server.settings.table import CONFIG_VARIABLE, PREFIX, table
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from server.allowed import Kind
-    from server.config import Row
+    from server.settings.allowed import Kind
+    from server.settings.table import Row
 
     Commands = argparse._SubParsersAction[argparse.ArgumentParser]  # noqa: SLF001 - it has no public name
 

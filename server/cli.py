@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING, Final
 
 from engine.errors import EngineError
 from server.arguments import PER_STREAM, parser
-from server.config import CONFIG_VARIABLE, load, read_toml, table
-from server.effective import as_table, as_toml
 from server.errors import ServerError, SettingsError
 from server.protocol import StreamConfig
+from server.settings.effective import as_table, as_toml
+from server.settings.table import CONFIG_VARIABLE, load, read_toml, table
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Mapping, Sequence
 
-    from server.config import Effective
+    from server.settings.table import Effective
 
 FAILURE: Final = 1
 USAGE_ERROR: Final = 2
@@ -82,7 +82,7 @@ def _serve(effective: Effective) -> None:
 def _stream(options: argparse.Namespace) -> None:
     import trio  # noqa: PLC0415
 
-    from server.listening import Order, listen  # noqa: PLC0415
+    from server.client.listening import Order, listen  # noqa: PLC0415
 
     chosen = {name: getattr(options, name) for name in PER_STREAM if hasattr(options, name)}
     order = Order(

@@ -18,10 +18,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from engine.vad import SpeechDetector
+    from server.exports.recorder import Recorder
+    from server.exports.store import Store
     from server.outbox import Outbox
     from server.pool import InferencePool
-    from server.recorder import Recorder
-    from server.store import Store
 
 SLICES_PER_SECOND: Final = 10
 """Audio is fed in slices of 100 ms, so that speech detection in a long message does not hold up other streams."""

@@ -15,7 +15,7 @@ import trio
 import trio_websocket
 
 from server.app import serve
-from server.config import Settings
+from server.settings.table import Settings
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

@@ -12,9 +12,9 @@ import soundfile
 import trio
 
 from engine.types import SAMPLE_RATE
-from server.audio_source import open_source
+from server.client.audio_source import open_source
+from server.client.frames import Frames
 from server.errors import SourceError
-from server.frames import Frames
 
 if TYPE_CHECKING:
     from pathlib import Path

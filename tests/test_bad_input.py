@@ -15,8 +15,8 @@ from engine.errors import ModelError
 from models.ggml import check
 from models.library import find
 from server.app import serve
-from server.config import Settings
 from server.errors import StartupError
+from server.settings.table import Settings
 from tests.conftest import Outcome, running
 from tests.speech import clips
 

@@ -7,8 +7,8 @@ import io
 import pytest
 from rich.console import Console
 
-from server.captions import LiveCaptions, clock
-from server.client import Received, understand
+from server.client.captions import LiveCaptions, clock
+from server.client.connection import Received, understand
 from tests.scripted_server import ERROR, FINAL, PARTIAL
 
 

@@ -15,7 +15,7 @@ import soundfile
 import trio
 
 from server.cli import main
-from server.config import table
+from server.settings.table import table
 from tests.scripted_server import EXPORT_ID, FINAL, PARTIAL, Obliging, serving
 
 if TYPE_CHECKING:

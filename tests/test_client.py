@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 import trio
 
-from server.client import ExportId, connect
+from server.client.connection import ExportId, connect
 from server.errors import ClientError
 from server.protocol import StreamConfig, WireError, WireFinal, WirePartial
 from tests.scripted_server import ERROR, EXPORT_ID, FINAL, PARTIAL, Obliging, serving
@@ -109,7 +109,7 @@ async def test_what_is_no_websocket_address_is_refused(url: str) -> None:
 async def test_a_server_of_another_kind_is_one_clear_sentence(
     greeting: bytes, said: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("server.dialing.CONNECT_TIMEOUT_S", 0.2)
+    monkeypatch.setattr("server.client.dialing.CONNECT_TIMEOUT_S", 0.2)
 
     async def garbage(stream: trio.SocketStream) -> None:
         await stream.send_all(greeting)

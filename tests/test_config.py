@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from server.config import Origin, Settings, load, read_toml, table
-from server.effective import as_table, as_toml
 from server.errors import SettingsError
+from server.settings.effective import as_table, as_toml
+from server.settings.table import Origin, Settings, load, read_toml, table
 
 CONFIGURATION = Path(__file__).parents[1] / "docs" / "configuration.md"
 

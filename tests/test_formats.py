@@ -13,8 +13,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from server.cues import MAX_COLUMNS, MAX_MS, MIN_MS, Cue, build_cues, columns
-from server.formats import FORMATS, to_json, to_srt, to_tsv, to_txt, to_vtt
+from server.exports.cues import MAX_COLUMNS, MAX_MS, MIN_MS, Cue, build_cues, columns
+from server.exports.formats import FORMATS, to_json, to_srt, to_tsv, to_txt, to_vtt
 from server.protocol import WireFinal, WireWord
 
 

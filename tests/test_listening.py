@@ -11,10 +11,10 @@ import pytest
 import soundfile
 import trio
 
+from server.client.listening import Order, listen
+from server.client.transcript_file import rest_url
 from server.errors import ClientError, SaveError, SourceError
-from server.listening import Order, listen
 from server.protocol import StreamConfig
-from server.transcript_file import rest_url
 from tests.scripted_server import ERROR, EXPORT_ID, FINAL, PARTIAL, Obliging, serving
 
 if TYPE_CHECKING:

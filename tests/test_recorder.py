@@ -19,13 +19,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from server.errors import StoreError
+from server.exports.store import Store
 from server.protocol import WireFinal, WireWord
-from server.store import Store
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from server.recorder import Recorder
+    from server.exports.recorder import Recorder
 
 HELLO = WireFinal((WireWord(0.9, 0.5, 0.1, "Hallo"), WireWord(0.8, 0.9, 0.5, "Welt.")), " Hallo Welt.")
 
@@ -233,7 +233,7 @@ async def test_completing_can_be_tried_again_when_there_is_room(store: Store) ->
 
 CRASH = """
 import os, signal, sys, pathlib, trio
-from server.store import Store
+from server.exports.store import Store
 from server.protocol import WireFinal
 async def main():
     store = Store(pathlib.Path(sys.argv[1]))

@@ -13,12 +13,12 @@ import msgspec
 import pytest
 import trio
 
-from server.download import parse_range
 from server.errors import StartupError
+from server.exports.store import Store
 from server.protocol import WireFinal, WireWord
-from server.rest import Readiness, create_app
-from server.rest_server import open_rest_socket, serve_rest
-from server.store import Store
+from server.rest.download import parse_range
+from server.rest.routes import Readiness, create_app
+from server.rest.serving import open_rest_socket, serve_rest
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable

@@ -13,8 +13,8 @@ import pytest
 import trio
 
 from server.errors import ExportNotFoundError, ExportNotReadyError, InvalidCursorError, StartupError, StoreError
+from server.exports.store import Store
 from server.protocol import WireFinal, WireWord
-from server.store import Store
 
 FINAL = WireFinal((WireWord(0.9, 0.5, 0.1, "Hallo"),), " Hallo")
 
@@ -220,7 +220,7 @@ async def test_a_data_directory_that_is_gone_is_told_from_a_missing_export(store
 
 HOLD = """
 import pathlib, sys, trio
-from server.store import Store
+from server.exports.store import Store
 async def main():
     await Store(pathlib.Path(sys.argv[1])).prepare()
     print("held", flush=True)

@@ -22,8 +22,8 @@ from server.errors import (
     StartupError,
     StoreError,
 )
-from server.export import AUDIO, Export, read_export, read_finals, repair, timestamp
-from server.recorder import Recorder, begin_files
+from server.exports.export import AUDIO, Export, read_export, read_finals, repair, timestamp
+from server.exports.recorder import Recorder, begin_files
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -15,7 +15,7 @@ from server.protocol import WireError, WireFinal, WirePartial
 if TYPE_CHECKING:
     from types import TracebackType
 
-    from server.client import Received
+    from server.client.connection import Received
 
 
 class Captions(Protocol):

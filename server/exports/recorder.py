@@ -14,8 +14,8 @@ import msgspec
 import trio
 
 from server.errors import StoreError
-from server.export import AUDIO, FINALS, EndState, Export, duration, sync_folder, write_meta
-from server.wav import BYTES_PER_SAMPLE, HEADER_BYTES, wav_header
+from server.exports.export import AUDIO, FINALS, EndState, Export, duration, sync_folder, write_meta
+from server.exports.wav import BYTES_PER_SAMPLE, HEADER_BYTES, wav_header
 
 if TYPE_CHECKING:
     from collections.abc import Callable

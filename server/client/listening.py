@@ -10,18 +10,18 @@ from typing import TYPE_CHECKING
 import trio
 
 from engine.types import SAMPLE_RATE
-from server.audio_source import open_source
-from server.captions import captions
-from server.client import connect
+from server.client.audio_source import open_source
+from server.client.captions import captions
+from server.client.connection import connect
+from server.client.frames import Frames
+from server.client.transcript_file import audio_url, check_target, rest_url, save, transcript_url
 from server.errors import ClientError
-from server.frames import Frames
-from server.transcript_file import audio_url, check_target, rest_url, save, transcript_url
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from server.captions import Captions
-    from server.client import Transcription
+    from server.client.captions import Captions
+    from server.client.connection import Transcription
     from server.protocol import StreamConfig
 
 

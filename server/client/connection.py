@@ -20,7 +20,7 @@ import msgspec
 import trio
 import trio_websocket
 
-from server.dialing import dial, refused, shake_hands, stranger
+from server.client.dialing import dial, refused, shake_hands, stranger
 from server.errors import ClientError
 from server.protocol import StreamConfig, WireError, WireFinal, WirePartial
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 import msgspec
 
-from server.cues import build_cues
+from server.exports.cues import build_cues
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from platformdirs import user_data_path
 
-from server.allowed import Kind, choice, folder, number, text, whole
 from server.errors import SettingsError
 from server.protocol import LANGUAGE
+from server.settings.allowed import Kind, choice, folder, number, text, whole
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -21,14 +21,14 @@ from quart_trio import QuartTrio
 from quart_trio.wrappers import TrioResponse as Response
 from werkzeug.exceptions import NotAcceptable
 
-from server.download import send_file
 from server.errors import ExportNotReadyError
-from server.export import Export
-from server.formats import FORMATS
-from server.openapi import Description
+from server.exports.export import Export
+from server.exports.formats import FORMATS
+from server.exports.store import ExportPage, Store
 from server.protocol import WireFinal
-from server.rest_errors import ErrorBody, handle_errors
-from server.store import ExportPage, Store
+from server.rest.download import send_file
+from server.rest.openapi import Description
+from server.rest.problems import ErrorBody, handle_errors
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -202,7 +202,7 @@ def _add_docs(app: QuartTrio) -> None:
 
 
 def _docs_page() -> bytes:
-    return importlib.resources.files("server").joinpath("docs.html").read_bytes()
+    return importlib.resources.files("server.rest").joinpath("docs.html").read_bytes()
 
 
 async def _ended(store: Store, export_id: str) -> Export:

@@ -6,10 +6,10 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from server.config import Origin, table
+from server.settings.table import Origin, table
 
 if TYPE_CHECKING:
-    from server.config import Effective
+    from server.settings.table import Effective
 
 
 def as_table(effective: Effective) -> str:

@@ -8,7 +8,7 @@ from typing import Any, Final
 import msgspec
 from quart_schema.openapi import OpenAPIProvider
 
-from server.formats import FORMATS
+from server.exports.formats import FORMATS
 
 REFERENCE: Final = "#/components/schemas/{name}"
 

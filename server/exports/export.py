@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Final, Literal
 import msgspec
 from msgspec.structs import replace
 
+from server.exports.wav import BYTES_PER_SAMPLE, HEADER_BYTES, wav_header, wav_sample_rate
 from server.protocol import WireFinal
-from server.wav import BYTES_PER_SAMPLE, HEADER_BYTES, wav_header, wav_sample_rate
 
 if TYPE_CHECKING:
     from pathlib import Path

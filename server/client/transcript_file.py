@@ -12,7 +12,7 @@ import msgspec
 import trio
 
 from server.errors import SaveError
-from server.formats import FORMATS
+from server.exports.formats import FORMATS
 from server.protocol import WireError
 
 if TYPE_CHECKING:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     import sounddevice
     from numpy.typing import NDArray
 
-    from server.frames import Source
+    from server.client.frames import Source
 
 BYTES_PER_SAMPLE: Final = 2
 BLOCK_S: Final = 0.1

@@ -1,0 +1,1 @@
+"""The REST interface: exports over HTTP, by Quart-Trio on Hypercorn."""

@@ -1,0 +1,1 @@
+"""Every setting: what it may be, where it came from."""
