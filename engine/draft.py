@@ -38,6 +38,10 @@ class Draft:
             return self.settled[-1].end
         return self.past[-1].end if self.past else 0
 
+    def next_start(self, ended: int) -> int:
+        """Start of the first open word that begins at `ended` or later; `ended` itself if there is none."""
+        return next((word.start for word in (*self.settled, *self.tail) if word.start >= ended), ended)
+
     def update(
         self, hypothesis: types.Hypothesis, *, echo_from: int, paused: bool, settle_until: int, limit: int
     ) -> list[Event]:

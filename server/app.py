@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 import trio
 
-from engine.stream import Policy
+from engine.policy import Policy
 from engine.types import SAMPLE_RATE
 from engine.vad import SileroDetector
 from engine.whisper import Decoding, WhisperRecognizer, languages

@@ -10,13 +10,14 @@ import trio
 
 from engine import types
 from engine.errors import AbortedError, EngineError
-from engine.stream import Policy, Stream
+from engine.stream import Stream
 from server.errors import ProtocolError, StoreError
 from server.protocol import StreamConfig, WireFinal, encode_error, wire_final
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from engine.policy import Policy
     from engine.vad import SpeechDetector
     from server.exports.recorder import Recorder
     from server.exports.store import Store

@@ -10,8 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.errors import InvalidAudioError
+from engine.policy import Policy
 from engine.scripted import ScriptedRecognizer
-from engine.stream import Policy, Stream
+from engine.stream import Stream
 from engine.types import SAMPLE_RATE, Event, Final, Hypothesis, Partial, Word
 
 VOCABULARY = "alpha bravo charlie delta echo foxtrot golf hotel india juliett kilo lima mike november".split()  # noqa: SIM905 - reads better

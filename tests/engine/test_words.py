@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -52,6 +54,15 @@ def test_two_hypotheses_settle_their_common_prefix() -> None:
     assert agreement.settle(words("Das ist ei"), paused=False) == 0
     assert agreement.settle(words("das ist ein Bei"), paused=False) == 2
     assert agreement.settle(words("ein Beispiel"), paused=False) == 1
+
+
+def test_a_doubtful_word_and_those_behind_it_wait_for_one_hypothesis_more() -> None:
+    agreement = LocalAgreement(2)
+    heard = words("the doctor sleeps")
+    doubtful = [heard[0], replace(heard[1], confidence=0.5), heard[2]]
+    assert agreement.settle(doubtful, paused=False) == 0
+    assert agreement.settle(doubtful, paused=False) == 1
+    assert agreement.settle(doubtful[1:], paused=False) == 2
 
 
 def test_a_closing_mark_waits_for_a_following_word_or_a_pause() -> None:

@@ -1,0 +1,40 @@
+"""The language that is spoken: set, or detected anew in every utterance until enough has been heard."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from engine.types import SAMPLE_RATE
+
+SURE: Final = 2 * SAMPLE_RATE
+"""Speech that language identification needs to be trusted."""
+
+FIRST_GUESS: Final = "en"
+
+
+class SpokenLanguage:
+    """What is known of it. Lengths are of windows, in samples."""
+
+    def __init__(self, setting: str) -> None:
+        """`setting`: a code, or "auto"."""
+        self._set = setting != "auto"
+        self._detected = False
+        self.known: str | None = setting if self._set else None
+
+    @property
+    def code(self) -> str:
+        """The language to decode in."""
+        return self.known or FIRST_GUESS
+
+    def in_doubt(self, length: int) -> bool:
+        """Whether a window of this length is to be asked; a short one only for want of anything better."""
+        return not (self._set or self._detected) and (self.known is None or length >= SURE)
+
+    def detected(self, code: str, length: int) -> None:
+        """A window of this length was found to be in this language."""
+        self.known = code
+        self._detected = length >= SURE
+
+    def start_over(self) -> None:
+        """Somebody else may speak next."""
+        self._detected = False

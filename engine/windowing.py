@@ -1,0 +1,105 @@
+"""Which stretch of an utterance is decoded next, and where the window after it begins.
+
+The *cursor* is where the next window begins. It follows the words that stand: into the pause behind them, or a breath
+of context before their end where nobody pauses. A window that would get too long is cut at the best pause in its
+second half; in speech without a pause it is cut all the same, and the last words before the cut are left to the next
+window. Positions are samples of the stream.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from engine.endpointing import LEAD
+from engine.types import SAMPLE_RATE
+from engine.vad import FRAME
+
+if TYPE_CHECKING:
+    from engine.endpointing import Endpointer, Utterance
+    from engine.policy import Policy
+
+COVER: Final = SAMPLE_RATE * 15 // 100
+"""A hypothesis covers an utterance if its window reached this far beyond the last speech."""
+
+OVERLAP: Final = SAMPLE_RATE * 6 // 10
+"""Where a window had to be cut in mid-speech, words that end this close to the cut wait for the next window."""
+
+CONTEXT: Final = SAMPLE_RATE
+"""Audio before the last settled word's end that stays in the window when it is shortened in mid-speech."""
+
+NEAR: Final = SAMPLE_RATE * 4 // 10
+"""How far from a word's end a pause is looked for: the size of Whisper's timing errors."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A window to come. Words ending by `settle_until` stand afterwards; `clean`: nothing is carried over its end."""
+
+    start: int
+    end: int
+    paused: bool
+    settle_until: int = 0
+    closes: bool = False
+    clean: bool = False
+
+
+class Windowing:
+    """The cursor, how far has been heard, and the plans that follow from them."""
+
+    def __init__(self, policy: Policy, endpointer: Endpointer) -> None:
+        self.cursor = 0
+        self.heard = 0
+        """End of the newest window that has a hypothesis."""
+        self._policy = policy
+        self._endpointer = endpointer
+
+    def plan(self, received: int) -> Plan | None:
+        """The newest window worth decoding when `received` samples have come, or None."""
+        if not self._endpointer.utterances:
+            return None
+        utterance = self._endpointer.utterances[0]
+        start = max(self.cursor, utterance.begin)
+        end = min(utterance.end, received)
+        if end - start > self._policy.max_window:
+            return self._cut(start)
+        if utterance.closed:
+            return Plan(start, end, paused=True, settle_until=end, closes=True)
+        paused = self._endpointer.paused
+        new = end - max(self.heard, utterance.begin + LEAD)
+        worthwhile = not self.covers(utterance, received) if paused else new >= self._policy.step
+        return Plan(start, end, paused) if worthwhile else None
+
+    def covers(self, utterance: Utterance, received: int) -> bool:
+        """Whether all speech of the utterance so far has a hypothesis."""
+        return self.heard >= min(utterance.speech_end + COVER, received)
+
+    def move(self, position: int) -> None:
+        """The next window begins no earlier than this."""
+        self.cursor = max(self.cursor, position)
+
+    def follow_final(self, ended: int, next_word: int) -> None:
+        """Words up to `ended` have become final, the next begins at `next_word`: go where the sound is weakest."""
+        self.move(self._gap(ended, next_word))
+
+    def follow_settled(self, ended: int, next_word: int, plan: Plan) -> None:
+        """Words up to `ended` stand: keep what is behind them, and the context that the next hypothesis needs."""
+        ended = min(ended, plan.end)
+        if ended <= self.cursor and plan.settle_until:
+            self.move(plan.settle_until)  # nothing was heard where something had to be settled: no speech
+            return
+        cut = self._gap(ended, next_word)
+        if self._endpointer.speech_between(cut - FRAME, cut + FRAME):
+            cut = self._endpointer.quietest(ended - CONTEXT - NEAR, ended - CONTEXT + NEAR)
+        self.move(cut)
+
+    def _cut(self, start: int) -> Plan:
+        """A window of an utterance too long for one: up to its best pause, or through mid-speech with an overlap."""
+        longest = self._policy.max_window
+        end = self._endpointer.quietest(start + longest // 2, start + longest)
+        clean = not self._endpointer.speech_between(end - FRAME, end + FRAME)
+        return Plan(start, end, paused=clean, settle_until=end if clean else end - OVERLAP, clean=clean)
+
+    def _gap(self, ended: int, next_word: int) -> int:
+        """Where to cut between two words: hardly into the next, or it would be lost."""
+        return self._endpointer.quietest(ended - NEAR, max(ended, next_word) + NEAR // 4, otherwise=ended)
