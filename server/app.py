@@ -14,6 +14,7 @@ from engine.types import SAMPLE_RATE
 from engine.vad import SileroDetector
 from engine.whisper import Decoding, WhisperRecognizer, languages
 from models.library import find
+from server.dialects import DIALECTS
 from server.exports.store import Store
 from server.host import usable_cores
 from server.live import Services
@@ -86,6 +87,7 @@ class App:
                     serve_websockets,
                     self._handle,
                     self._listeners,
+                    paths=DIALECTS,
                     max_message=self._settings.max_message_mb * 1024 * 1024,
                 )
             )
@@ -102,7 +104,7 @@ class App:
         self._streams += 1
         try:
             wire = await request.accept(export_id)
-            await Session(wire, export_id, self._services, self._draining).run()
+            await Session(wire, export_id, self._services, DIALECTS[request.path], self._draining).run()
         except DisconnectedError as gone:
             _logger.info("A handshake broke off: %s", gone)
         finally:

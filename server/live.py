@@ -1,4 +1,4 @@
-"""A stream together with its recording and its outbox: whatever is heard and said is on the disk before it is sent."""
+"""A stream together with its recording and its client: whatever is heard and said is on the disk before it is sent."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from engine import types
 from engine.errors import AbortedError, EngineError
 from engine.stream import Stream
 from server.errors import ProtocolError, StoreError
-from server.protocol import StreamConfig, WireFinal, encode_error, wire_final
+from server.protocol import StreamConfig, WireFinal, wire_final
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from engine.policy import Policy
     from engine.vad import SpeechDetector
+    from server.dialects import Dialect
     from server.exports.recorder import Recorder
     from server.exports.store import Store
-    from server.outbox import Outbox
     from server.pool import InferencePool
 
 SLICES_PER_SECOND: Final = 10
@@ -50,13 +50,13 @@ class Services:
 class LiveStream:
     """The shell around an `engine.stream.Stream`. It begins with the first audio, or with its end if there is none."""
 
-    def __init__(self, export_id: str, services: Services, outbox: Outbox, *, rate: int) -> None:
+    def __init__(self, export_id: str, services: Services, dialect: Dialect) -> None:
         self.export_id = export_id
         self.ended = False
         self.stored = False
         self._services = services
-        self._outbox = outbox
-        self._rate = rate
+        self._dialect = dialect
+        self._rate = dialect.rate
         self._policy = services.policy
         self._stream: Stream | None = None
         self._recorder: Recorder | None = None
@@ -108,7 +108,9 @@ class LiveStream:
 
     async def pause(self) -> None:
         """Nothing more is to be expected for now: what has been said becomes final, and all is on the disk."""
-        if self._stream is not None and not self.ended:
+        if self._stream is None:
+            self._dialect.settled()
+        elif not self.ended:
             self._stream.flush()
             await self._publish(self._stream)
             if self._recorder is not None and not self._storage_failed:
@@ -196,7 +198,9 @@ class LiveStream:
             for event in stream.take_events():
                 if isinstance(event, types.Final):
                     await self._record(wire_final(event))
-                self._outbox.put(event)
+                self._dialect.say(event)
+            if not stream.urgent:
+                self._dialect.settled()
 
     async def _record(self, heard: bytes | WireFinal) -> None:
         if self._recorder is None or self._storage_failed:
@@ -212,7 +216,7 @@ class LiveStream:
     def _storage_is_failing(self, error: StoreError) -> None:
         _logger.error("stream %s: %s", self.export_id, error)
         if not self._storage_failed:
-            self._outbox.put_frame(encode_error("storage", f"This stream cannot be stored: {error}"))
+            self._dialect.complain("storage", f"This stream cannot be stored: {error}")
         self._storage_failed = True
 
     def _notify(self) -> None:

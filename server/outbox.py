@@ -3,15 +3,8 @@
 from __future__ import annotations
 
 from collections import deque
-from typing import TYPE_CHECKING
 
 import trio
-
-from engine.types import Final
-from server.protocol import encode
-
-if TYPE_CHECKING:
-    from engine.types import Event
 
 
 class Outbox:
@@ -28,21 +21,21 @@ class Outbox:
         self.deserted = False
         self._changed = trio.Event()
 
-    def put(self, event: Event) -> None:
-        """Add a final, or replace the partial that waits. A final supersedes the partial of its utterance."""
-        if self._closed:
-            return
-        if isinstance(event, Final):
-            self._partial = None
-            self._frames.append(encode(event))
-        else:
-            self._partial = encode(event)
-        self._wake()
-
-    def put_frame(self, text: str) -> None:
-        """Add any other frame. It goes before a partial that waits."""
+    def put(self, frame: str) -> None:
+        """Add a frame. It goes before a partial that waits."""
         if not self._closed:
-            self._frames.append(text)
+            self._frames.append(frame)
+            self._wake()
+
+    def put_final(self, frame: str) -> None:
+        """Add a final, which supersedes the partial that waits."""
+        self._partial = None
+        self.put(frame)
+
+    def put_partial(self, frame: str) -> None:
+        """Replace the partial that waits."""
+        if not self._closed:
+            self._partial = frame
             self._wake()
 
     def close(self) -> None:

@@ -46,11 +46,20 @@ class InferencePool:
         await self._wait_for_turn(final=final)
         recognizer = self._free.pop()
         try:
-            yield Slot(recognizer, self._scheduler.threads, self._limiter)
+            yield Slot(self, recognizer, self._scheduler.threads)
         finally:
             self._free.append(recognizer)
             self._scheduler.release()
             self._grant()
+
+    async def infer(self, recognizer: Recognizer, window: Window, threads: int) -> Hypothesis:
+        """Recognise in a worker thread; see `Slot.recognize`, which is how streams get here."""
+
+        def work() -> Hypothesis:
+            return recognizer.recognize(window, threads=threads, should_abort=_asks_to_stop)
+
+        # Not abandoned when cancelled: the native context is in use until the thread returns.
+        return await trio.to_thread.run_sync(work, limiter=self._limiter)
 
     def statistics(self) -> PoolStatistics:
         """How busy the pool is now."""
@@ -86,21 +95,17 @@ class InferencePool:
 class Slot:
     """A recognizer on loan, and how many threads it may use."""
 
+    _pool: InferencePool
     _recognizer: Recognizer
     _threads: int
-    _limiter: trio.CapacityLimiter
 
     async def recognize(self, window: Window) -> Hypothesis:
-        """Recognise in a worker thread. Cancelling aborts the inference and waits until the thread has let go.
+        """Recognise a window. Cancelling aborts the inference and waits until its thread has let go.
 
         Raises `AbortedError` after a cancellation (so that the caller learns of it even where its own scope ends
         right behind), and what `Recognizer.recognize` raises.
         """
-        # Not abandoned when cancelled: the native context is in use until the thread returns.
-        return await trio.to_thread.run_sync(self._work, window, limiter=self._limiter)
-
-    def _work(self, window: Window) -> Hypothesis:
-        return self._recognizer.recognize(window, threads=self._threads, should_abort=_asks_to_stop)
+        return await self._pool.infer(self._recognizer, window, self._threads)
 
 
 def _asks_to_stop() -> bool:

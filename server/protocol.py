@@ -1,4 +1,4 @@
-r"""The wire: text frames to commands, events to text frames. Pure; no socket, no clock.
+r"""The wire: text frames to commands, events to messages, messages to text frames. Pure; no socket, no clock.
 
 Decoding is lenient in form (`eof`, ` EOF\n` and `{"eof": 1}` mean the same) and strict in meaning: what is not
 understood raises `ProtocolError` with a sentence for the client, and the stream goes on. `docs/protocol.md` is
@@ -80,16 +80,14 @@ class Configure(msgspec.Struct, frozen=True):
 Command = Eof | Flush | Configure
 
 
-def encode(event: types.Event) -> str:
-    """The text frame for a partial or a final."""
-    if isinstance(event, types.Partial):
-        return _json(WirePartial(event.text))
-    return _json(wire_final(event))
+def encode(message: msgspec.Struct | dict[str, object]) -> str:
+    """The text frame for a message."""
+    return msgspec.json.encode(message).decode()
 
 
 def encode_error(code: str, message: str) -> str:
     """The text frame that tells a client what it did wrong, or what the server could not do."""
-    return _json(WireError(code, message))
+    return encode(WireError(code, message))
 
 
 def wire_final(final: types.Final) -> WireFinal:
@@ -174,7 +172,3 @@ def _key(fields: dict[str, Any]) -> str | None:
 
 def _seconds(samples: int) -> float:
     return round(samples / types.SAMPLE_RATE, 6)
-
-
-def _json(value: msgspec.Struct) -> str:
-    return msgspec.json.encode(value).decode()

@@ -11,14 +11,16 @@ from typing import TYPE_CHECKING, Final
 
 import trio
 
-from engine.types import SAMPLE_RATE
 from server.errors import ProtocolError
 from server.live import LiveStream
 from server.outbox import Outbox
-from server.protocol import Configure, Eof, decode, encode_error
+from server.protocol import Configure, Eof, decode
 from server.wire import DisconnectedError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from server.dialects import Dialect
     from server.live import Services
     from server.wire import Wire
 
@@ -31,10 +33,18 @@ _logger = logging.getLogger(__name__)
 class Session:
     """One stream of one client. When `draining` is set no more audio is waited for, and the stream is finished."""
 
-    def __init__(self, wire: Wire, export_id: str, services: Services, draining: trio.Event) -> None:
+    def __init__(
+        self,
+        wire: Wire,
+        export_id: str,
+        services: Services,
+        dialect: Callable[[Outbox], Dialect],
+        draining: trio.Event,
+    ) -> None:
         self._wire = wire
         self._outbox = Outbox()
-        self._live = LiveStream(export_id, services, self._outbox, rate=SAMPLE_RATE)
+        self._dialect = dialect(self._outbox)
+        self._live = LiveStream(export_id, services, self._dialect)
         self._stall = services.stall
         self._send_timeout = services.send_timeout
         self._draining = draining
@@ -49,8 +59,7 @@ class Session:
                 nursery.start_soon(self._send)
                 nursery.start_soon(self._watch_for_shutdown)
                 await self._live.infer()
-                if await self._live.store():
-                    self._outbox.put_frame(self._live.export_id)
+                self._dialect.ended(self._live.export_id if await self._live.store() else None)
                 self._outbox.close()
                 await self._sent.wait()
                 nursery.cancel_scope.cancel()
@@ -76,9 +85,10 @@ class Session:
                     self._complain("after_eof", "The stream has ended and takes no more audio; open a new connection.")
                 elif message:
                     await self._live.hear(message)
+                    self._dialect.heard()
                     patience = self._stall
                 else:
-                    await self._live.pause()
+                    await self._flush()
         except DisconnectedError as gone:
             _logger.info("stream %s: %s", self._live.export_id, gone)
             self._outbox.desert()
@@ -93,9 +103,13 @@ class Session:
             elif isinstance(command, Eof):
                 await self._live.finish()
             else:
-                await self._live.pause()
+                await self._flush()
         except ProtocolError as error:
             self._complain(error.code, str(error))
+
+    async def _flush(self) -> None:
+        self._dialect.flushed()
+        await self._live.pause()
 
     async def _send(self) -> None:
         try:
@@ -117,4 +131,4 @@ class Session:
         self._listening.cancel()
 
     def _complain(self, code: str, sentence: str) -> None:
-        self._outbox.put_frame(encode_error(code, sentence))
+        self._dialect.complain(code, sentence)

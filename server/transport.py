@@ -15,9 +15,8 @@ from server.errors import StartupError
 from server.wire import DisconnectedError
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Collection
 
-PATHS: Final = frozenset({"/"})
 SUBPROTOCOLS: Final = ("audio.drachtio.org",)
 """Subprotocols that clients insist on hearing back (mod_audio_fork); none changes what is said."""
 
@@ -125,6 +124,7 @@ async def serve_websockets(
     handle: Callable[[Request], Awaitable[None]],
     listeners: list[trio.SocketListener],
     *,
+    paths: Collection[str],
     max_message: int,
     on_failure: Callable[[], None] = lambda: None,
 ) -> None:
@@ -132,10 +132,12 @@ async def serve_websockets(
 
     async def guarded(request: trio_websocket.WebSocketRequest) -> None:
         wrapped = Request(request)
-        if wrapped.path in PATHS:
+        if wrapped.path in paths:
             await handle(wrapped)
         else:
-            await wrapped.reject(404, "not_found", f"There is no stream at {wrapped.path[:200]}; connect to /.")
+            await wrapped.reject(
+                404, "not_found", f"Nothing is at {wrapped.path[:200]}; connect to {' or '.join(paths)}."
+            )
 
     async with trio.open_nursery() as nursery:
         server = trio_websocket.WebSocketServer(
