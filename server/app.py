@@ -12,7 +12,7 @@ import trio
 from engine.policy import Policy
 from engine.types import SAMPLE_RATE
 from engine.vad import SileroDetector
-from engine.whisper import Decoding, WhisperRecognizer, languages
+from engine.whisper import LOG_WARNING, Decoding, WhisperRecognizer, languages, report_to
 from models.library import find
 from server.dialects import DIALECTS
 from server.exports.store import Store
@@ -33,6 +33,7 @@ REST_GRACE_SECONDS: Final = 6.0
 """A second more than REST takes on its own to let running downloads end."""
 
 _logger = logging.getLogger(__name__)
+_native_logger = logging.getLogger("whisper.cpp")
 
 
 class App:
@@ -119,6 +120,7 @@ async def serve(settings: Settings, *, task_status: trio.TaskStatus[App] = trio.
     Reports the `App` when it is ready. Raises `StartupError` or `ModelError` if it cannot start.
     """
     logging.basicConfig(level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    report_to(_log_native)
     model = find(settings.model)
     store = Store(settings.data_dir)
     await store.prepare()
@@ -151,6 +153,10 @@ async def serve(settings: Settings, *, task_status: trio.TaskStatus[App] = trio.
     finally:
         pool.close()
         rest_socket.close()
+
+
+def _log_native(level: int, text: str) -> None:
+    _native_logger.log(logging.WARNING if level >= LOG_WARNING else logging.DEBUG, "%s", text.rstrip())
 
 
 def _policy(settings: Settings, model: Model) -> Policy:
