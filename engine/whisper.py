@@ -43,16 +43,9 @@ def languages() -> frozenset[str]:
     return frozenset(str(pw.whisper_lang_str(index)) for index in range(pw.whisper_lang_max_id() + 1))
 
 
-LOG_WARNING: Final = 3
-"""ggml's level of a warning; higher ones are errors, and 5 goes on with the line before."""
-
-
-def report_to(listener: Callable[[int, str], None] | None) -> None:
-    """Give what whisper.cpp logs to `listener` (ggml's level and a text, from any thread), not to standard error.
-
-    It is one setting of the whole process. None restores standard error.
-    """
-    pw.whisper_log_set(listener)
+def report_to(listener: Callable[[str], None]) -> None:
+    """Give what whisper.cpp logs to `listener`, from any thread, and not to standard error; for the whole process."""
+    pw.whisper_log_set(lambda _level, text: listener(text))
 
 
 class WhisperRecognizer:

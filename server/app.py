@@ -12,7 +12,7 @@ import trio
 from engine.policy import Policy
 from engine.types import SAMPLE_RATE
 from engine.vad import SileroDetector
-from engine.whisper import LOG_WARNING, Decoding, WhisperRecognizer, languages, report_to
+from engine.whisper import Decoding, WhisperRecognizer, languages, report_to
 from models.library import find
 from server.dialects import DIALECTS
 from server.exports.store import Store
@@ -155,8 +155,9 @@ async def serve(settings: Settings, *, task_status: trio.TaskStatus[App] = trio.
         rest_socket.close()
 
 
-def _log_native(level: int, text: str) -> None:
-    _native_logger.log(logging.WARNING if level >= LOG_WARNING else logging.DEBUG, "%s", text.rstrip())
+def _log_native(text: str) -> None:
+    # Its levels tell nothing: it calls an aborted inference an error, and language detection a warning.
+    _native_logger.debug("%s", text.rstrip())
 
 
 def _policy(settings: Settings, model: Model) -> Policy:
