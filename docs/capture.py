@@ -19,6 +19,7 @@ import time
 from html import escape
 from itertools import groupby, pairwise
 from pathlib import Path
+from select import select
 from typing import Final
 
 import pyte
@@ -30,6 +31,9 @@ REST_SECONDS: Final = 4.0
 
 FRAME_SECONDS: Final = 0.1
 """States of the screen that last shorter are left out."""
+
+SETTLED_SECONDS: Final = 0.02
+"""Quiet after which the client has drawn its screen to the end."""
 
 COLOURS: Final = {
     "default": "#d8dee9",
@@ -70,10 +74,11 @@ def record(command: list[str], prompt: str) -> list[tuple[float, Screen]]:
     start = time.monotonic()
     while True:
         try:
-            data = os.read(terminal, 65_536)
+            stream.feed(os.read(terminal, 65_536))
         except OSError:  # the other side has closed
             break
-        stream.feed(data)
+        if select([terminal], [], [], SETTLED_SECONDS)[0]:
+            continue  # in the middle of a redraw
         now, state = time.monotonic() - start, snapshot(screen)
         if state != frames[-1][1]:
             if now - frames[-1][0] < FRAME_SECONDS:

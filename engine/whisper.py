@@ -7,6 +7,7 @@ the tokens. Every decode parameter that matters is set on every call, because th
 from __future__ import annotations
 
 import math
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -18,7 +19,7 @@ from engine.types import Hypothesis, Window, Word
 from engine.words import Token, spoken
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 MAX_AUDIO_CTX: Final = 1500
@@ -43,9 +44,15 @@ def languages() -> frozenset[str]:
     return frozenset(str(pw.whisper_lang_str(index)) for index in range(pw.whisper_lang_max_id() + 1))
 
 
-def report_to(listener: Callable[[str], None]) -> None:
-    """Give what whisper.cpp logs to `listener`, from any thread, and not to standard error; for the whole process."""
+@contextmanager
+def logging_to(listener: Callable[[str], None]) -> Iterator[None]:
+    """Inside, what whisper.cpp logs in this process goes to `listener`, from any thread, not to standard error."""
     pw.whisper_log_set(lambda _level, text: listener(text))
+    try:
+        yield
+    finally:
+        # A native library that still holds a Python function when the interpreter ends takes the process down.
+        pw.whisper_log_set(None)
 
 
 class WhisperRecognizer:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import signal
+from contextlib import closing
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
@@ -12,7 +13,7 @@ import trio
 from engine.policy import Policy
 from engine.types import SAMPLE_RATE
 from engine.vad import SileroDetector
-from engine.whisper import Decoding, WhisperRecognizer, languages, report_to
+from engine.whisper import Decoding, WhisperRecognizer, languages, logging_to
 from models.library import find
 from server.dialects import DIALECTS
 from server.exports.store import Store
@@ -120,14 +121,12 @@ async def serve(settings: Settings, *, task_status: trio.TaskStatus[App] = trio.
     Reports the `App` when it is ready. Raises `StartupError` or `ModelError` if it cannot start.
     """
     logging.basicConfig(level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    report_to(_log_native)
     model = find(settings.model)
     store = Store(settings.data_dir)
     await store.prepare()
     listeners = await open_listeners(settings.host, settings.port)
     rest_socket = open_rest_socket(settings.host, settings.rest_port)
-    pool = await _load_pool(settings, model)
-    try:
+    with logging_to(_log_native), closing(rest_socket), closing(await _load_pool(settings, model)) as pool:
         services = Services(
             store=store,
             pool=pool,
@@ -150,9 +149,6 @@ async def serve(settings: Settings, *, task_status: trio.TaskStatus[App] = trio.
             await app.run()
             rest_shutdown.set()
             nursery.cancel_scope.deadline = trio.current_time() + REST_GRACE_SECONDS
-    finally:
-        pool.close()
-        rest_socket.close()
 
 
 def _log_native(text: str) -> None:
