@@ -1,8 +1,9 @@
-"""LocalAgreement-n: a word stands when n hypotheses in a row begin with it, a doubtful one when n + 1 do.
+"""LocalAgreement-n: a word stands when n hypotheses in a row begin with it; one more if in doubt, one less if certain.
 
 Source: Liu et al. 2020 (Low-Latency Sequence-to-Sequence Speech Recognition and Translation by Partial Hypothesis
 Selection); for Whisper: Machacek, Dabre and Bojar 2023 (Turning Whisper into Real-Time Transcription System).
-The second rule is ours: mishearings of unfinished words are confirmed once quite often, but seldom with confidence.
+What confidence adds is ours: mishearings of unfinished words are confirmed once quite often, but seldom with
+confidence; and a word that was heard whole and with certainty hardly ever changes.
 Here an agreement sees only the *tail* of each hypothesis, what comes after the words that already stand
 (`engine.alignment` finds where that is), so its history is free of window positions.
 """
@@ -13,6 +14,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Final
 
 from engine.text import ends_sentence, normalise
+from engine.types import SAMPLE_RATE
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -30,9 +32,11 @@ LONGER_REPEATS: Final = 2
 
 
 DOUBT: Final = 0.8
-"""Confidence below which a word is doubtful. Measured with the bundled model at 1x: no threshold gave 4.2 % of words
-wrong, 0.5 3.8 %, 0.8 3.4 % with the same latency, 0.95 3.0 % with a median later by 50 ms, n = 3 throughout by 340 ms.
-"""
+CERTAINTY: Final = 0.95
+"""Confidence below which a word is in doubt, and from which it is certain; `docs/performance.md` says what they bring."""
+
+WHOLE: Final = SAMPLE_RATE * 3 // 10
+"""How far before the end of the window a word must end to count as heard whole, in samples."""
 
 
 class LocalAgreement:
@@ -44,17 +48,23 @@ class LocalAgreement:
         self._tails: deque[tuple[str, ...]] = deque(maxlen=n)
         self._n = n
 
-    def settle(self, tail: Sequence[Word], *, paused: bool) -> int:
+    def settle(self, tail: Sequence[Word], *, end: int, paused: bool) -> int:
         """How many words at the head of `tail` stand now; they are to be left out of the next tail.
 
-        With `paused` false speech goes on behind the window's end. Then a closing mark on the very last word is
-        only the recognizer's habit of ending what it is given, so that word is held back until another follows.
+        `end`: where the window ended, in samples. With `paused` false speech goes on behind it. Then a closing mark
+        on the very last word is only the recognizer's habit of ending what it is given, so that word is held back
+        until another follows.
         """
         keys = tuple(normalise(word.text) for word in tail)
-        beyond_doubt = self._agreed(keys, self._n)
-        agreed = self._agreed(keys, self._n - 1)
-        doubtful = (i for i in range(beyond_doubt, agreed) if tail[i].confidence < DOUBT)
-        agreed = next(doubtful, agreed)
+        most, enough, least = (self._agreed(keys, self._n + more) for more in (0, -1, -2))
+        whole = end if paused else end - WHOLE
+        agreed = 0
+        while agreed < least:
+            word = tail[agreed]
+            certain = word.confidence >= CERTAINTY and word.end <= whole
+            if agreed >= (least if certain else most if word.confidence < DOUBT else enough):
+                break
+            agreed += 1
         if agreed and agreed == len(tail) and not paused and ends_sentence(tail[-1].text):
             agreed -= 1
         self._tails.append(keys)
@@ -66,8 +76,10 @@ class LocalAgreement:
         """How many of the first words the last `count` hypotheses have in common with the newest."""
         if len(self._tails) < count:
             return 0
+        if count <= 0:
+            return len(keys)
         earlier = list(self._tails)[len(self._tails) - count :]
-        return min((_common_prefix(keys, tail) for tail in earlier), default=len(keys))
+        return min(_common_prefix(keys, tail) for tail in earlier)
 
     def clear(self) -> None:
         """Forget all hypotheses: what comes next is unrelated."""

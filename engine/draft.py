@@ -23,12 +23,14 @@ ECHO_WORDS: Final = 40
 class Draft:
     """Words that stand (`settled`), words of the newest hypothesis that do not yet (`tail`)."""
 
-    def __init__(self, agreement: int, *, eager: bool) -> None:
+    def __init__(self, agreement: int, *, eager: bool, limit: int) -> None:
+        """`limit`: after how many samples a final is due even in unbroken speech."""
         self.settled: list[Word] = []
         self.tail: tuple[Word, ...] = ()
         self.past: deque[Word] = deque(maxlen=ECHO_WORDS)
         self._agreement = LocalAgreement(agreement)
         self._eager = eager
+        self._limit = limit
         self._shown = ""
 
     @property
@@ -43,26 +45,25 @@ class Draft:
         return next((word.start for word in (*self.settled, *self.tail) if word.start >= ended), ended)
 
     def update(
-        self, hypothesis: types.Hypothesis, *, echo_from: int, paused: bool, settle_until: int, limit: int
+        self, hypothesis: types.Hypothesis, *, end: int, echo_from: int, paused: bool, settle_until: int
     ) -> list[Event]:
         """Take in what was heard in the newest window; return the finals and the partial that follow from it.
 
-        Words that stand and begin at `echo_from` or later may come again in it. Words that end at or before
-        `settle_until` stand whatever earlier hypotheses said: no later window will hear them better. `paused`
-        says that speech has stopped at the window's end, `limit` after how many samples a final is due even in
-        unbroken speech.
+        `end`: where the window ended. Words that stand and begin at `echo_from` or later may come again in it. Words
+        that end at or before `settle_until` stand whatever earlier hypotheses said: no later window will hear them
+        better. `paused` says that speech has stopped at the window's end.
         """
         known = [word for word in (*self.past, *self.settled) if word.start >= echo_from]
         at = seam(known, hypothesis.words)
         self._refresh(hypothesis.words[:at])
         tail = cut_loops(self.settled, in_order(hypothesis.words[at:], self.last_end))
         count = max(
-            self._agreement.settle(tail, paused=paused),
+            self._agreement.settle(tail, end=end, paused=paused),
             sum(word.end <= settle_until for word in tail),
         )
         self.settled += tail[:count]
         self.tail = tail[count:]
-        return [*self._finals(hypothesis.language, paused=paused, limit=limit), *self._partial()]
+        return [*self._finals(hypothesis.language, paused=paused), *self._partial()]
 
     def close(self, language: str) -> list[Event]:
         """The utterance is over: all that was heard stands. Returns its final, if it has any words."""
@@ -75,8 +76,8 @@ class Draft:
         self.tail = ()
         self._agreement.clear()
 
-    def _finals(self, language: str, *, paused: bool, limit: int) -> Iterable[Event]:
-        while (count := self._sentence(paused=paused)) or (count := self._overlong(limit)):
+    def _finals(self, language: str, *, paused: bool) -> Iterable[Event]:
+        while (count := self._sentence(paused=paused)) or (count := self._overlong()):
             yield self._final(count, language)
 
     def _sentence(self, *, paused: bool) -> int:
@@ -89,8 +90,8 @@ class Draft:
                     return index + 1
         return 0
 
-    def _overlong(self, limit: int) -> int:
-        if not self.settled or self.settled[-1].end - self.settled[0].start < limit:
+    def _overlong(self) -> int:
+        if not self.settled or self.settled[-1].end - self.settled[0].start < self._limit:
             return 0
         return len(self.settled)
 

@@ -57,7 +57,7 @@ class Stream:
         self._pcm = PcmDecoder(rate)
         self._buffer = AudioBuffer(BUFFER)
         self._endpointer = Endpointer(policy.endpoint)
-        self._draft = Draft(policy.agreement, eager=policy.eager)
+        self._draft = Draft(policy.agreement, eager=policy.eager, limit=policy.max_utterance)
         self._events: deque[Event] = deque()
         self._framed = 0  # samples that the detector has seen
         self._windows = Windowing(policy, self._endpointer)
@@ -155,10 +155,10 @@ class Stream:
             self._language.detected(hypothesis.language, plan.end - plan.start)
         events = self._draft.update(
             hypothesis,
+            end=plan.end,
             echo_from=self._windows.cursor - NEAR,
             paused=plan.paused,
             settle_until=plan.settle_until,
-            limit=self._policy.max_utterance,
         )
         if plan.clean:
             self._draft.restart()

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.agreement import LocalAgreement, cut_loops
+from engine.agreement import WHOLE, LocalAgreement, cut_loops
 from engine.alignment import seam
 from engine.text import ends_sentence, normalise
 from engine.timing import align
@@ -51,25 +51,33 @@ def test_sentence_ends(text: str, ends: bool) -> None:
 
 def test_two_hypotheses_settle_their_common_prefix() -> None:
     agreement = LocalAgreement(2)
-    assert agreement.settle(words("Das ist ei"), paused=False) == 0
-    assert agreement.settle(words("das ist ein Bei"), paused=False) == 2
-    assert agreement.settle(words("ein Beispiel"), paused=False) == 1
+    assert agreement.settle(words("Das ist ei"), end=0, paused=False) == 0
+    assert agreement.settle(words("das ist ein Bei"), end=0, paused=False) == 2
+    assert agreement.settle(words("ein Beispiel"), end=0, paused=False) == 1
+
+
+def test_a_certain_word_that_was_heard_whole_needs_one_hypothesis_less() -> None:
+    heard = [replace(each, confidence=0.99) for each in words("the doctor sleeps")]
+    assert LocalAgreement(2).settle(heard, end=heard[1].end + WHOLE, paused=False) == 2
+    assert LocalAgreement(2).settle(heard, end=heard[2].end, paused=True) == 3
+    heard[0] = replace(heard[0], confidence=0.9)
+    assert LocalAgreement(2).settle(heard, end=heard[2].end, paused=True) == 0
 
 
 def test_a_doubtful_word_and_those_behind_it_wait_for_one_hypothesis_more() -> None:
     agreement = LocalAgreement(2)
     heard = words("the doctor sleeps")
     doubtful = [heard[0], replace(heard[1], confidence=0.5), heard[2]]
-    assert agreement.settle(doubtful, paused=False) == 0
-    assert agreement.settle(doubtful, paused=False) == 1
-    assert agreement.settle(doubtful[1:], paused=False) == 2
+    assert agreement.settle(doubtful, end=0, paused=False) == 0
+    assert agreement.settle(doubtful, end=0, paused=False) == 1
+    assert agreement.settle(doubtful[1:], end=0, paused=False) == 2
 
 
 def test_a_closing_mark_waits_for_a_following_word_or_a_pause() -> None:
     agreement = LocalAgreement(2)
-    agreement.settle(words("the door."), paused=False)
-    assert agreement.settle(words("the door."), paused=False) == 1
-    assert agreement.settle(words("door."), paused=True) == 1
+    agreement.settle(words("the door."), end=0, paused=False)
+    assert agreement.settle(words("the door."), end=0, paused=False) == 1
+    assert agreement.settle(words("door."), end=0, paused=True) == 1
 
 
 def test_loops_are_cut_and_what_follows_is_kept() -> None:
