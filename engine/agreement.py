@@ -33,7 +33,7 @@ LONGER_REPEATS: Final = 2
 
 DOUBT: Final = 0.8
 CERTAINTY: Final = 0.95
-"""Confidence below which a word is in doubt, and from which it is certain; `docs/performance.md` says what they bring."""
+"""Confidence below which a word is in doubt, and from which it is certain: `docs/performance.md`."""
 
 WHOLE: Final = SAMPLE_RATE * 3 // 10
 """How far before the end of the window a word must end to count as heard whole, in samples."""
