@@ -20,7 +20,7 @@ class Policy:
     agreement: int = 2
     endpoint: int = SAMPLE_RATE * 6 // 10
     max_utterance: int = 15 * SAMPLE_RATE
-    step: int = SAMPLE_RATE * 3 // 10
+    step: int = SAMPLE_RATE // 2
     trim: int = 6 * SAMPLE_RATE
     max_window: int = 8 * SAMPLE_RATE
     language: str = "auto"

@@ -31,7 +31,7 @@ PER_STREAM: Final = frozenset(StreamConfig.__struct_fields__)
 ABOUT: Final = "Live transcription on the CPU: audio in over a WebSocket, captions out while people speak."
 ABOUT_SETTINGS: Final = f"""\
 Every setting is a flag, an environment variable ({PREFIX}STEP_MS for
---step-ms) and a key of a TOML file (step_ms = 300). The command line wins over
+--step-ms) and a key of a TOML file (step_ms = 500). The command line wins over
 the environment, and that over the file.
 """
 ABOUT_STREAM: Final = """\

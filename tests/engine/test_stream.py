@@ -203,10 +203,12 @@ def test_no_audio_is_taken_after_the_end() -> None:
 
 def test_eager_partials_show_the_unconfirmed_tail() -> None:
     pcm, script = speech([0.5] * 3, [0.1] * 3, ["one", "two", "three"])
-    stable = [e.text for e in run(pcm, script, chunk=3_200) if isinstance(e, Partial)]
-    eager = [
-        e.text
-        for e in run(pcm, script, chunk=3_200, policy=Policy(language="en", eager=True))
-        if isinstance(e, Partial)
-    ]
+    stable, eager = (
+        [
+            event.text
+            for event in run(pcm, script, chunk=3_200, policy=Policy(language="en", step=4_800, eager=tail))
+            if isinstance(event, Partial)
+        ]
+        for tail in (False, True)
+    )
     assert len(eager) > len(stable)
