@@ -87,7 +87,9 @@ def _blocks(numbers: Floats) -> Floats:
 
 def _inverse(scale: Floats) -> Floats:
     """One over each scale, shape (n, 1); 0 where a half cannot hold the scale, which makes the whole block 0."""
-    return np.divide(np.float32(1), scale, out=np.zeros_like(scale), where=scale >= _LEAST_NORMAL)[:, None]
+    inverse: Floats = np.zeros_like(scale)
+    np.divide(np.float32(1), scale, out=inverse, where=scale >= _LEAST_NORMAL)
+    return inverse.reshape(-1, 1)
 
 
 def _half(numbers: Floats) -> NDArray[np.float16]:

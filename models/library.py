@@ -5,20 +5,51 @@ from __future__ import annotations
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from engine.errors import ModelError
-from models.ggml import Header, check
+from models.catalog import catalog, entry
+from models.folder import default_folder, verify
+from models.ggml import check
+
+if TYPE_CHECKING:
+    from models.architecture import Header
 
 BUNDLED: Final = "trioscribe-en-de"
 
-STOCK_FLOOR: Final = 768
-"""Smallest encoder context for OpenAI's weights, trained on 30 s windows only; whisper.cpp's streaming demos use it."""
+REAL_ONE: Final = "base-q5_1"
+"""The model that people are told to begin with: multilingual, 57 MiB."""
 
-ACFT_FLOOR: Final = 160
-"""For FUTO's ACFT weights, fine-tuned on short windows of 3.18 s and more."""
+DEMONSTRATION: Final = (
+    "a demonstration model that understands synthetic voices only; "
+    f"for people, `trioscribe models pull {REAL_ONE}` and then `trioscribe serve --model {REAL_ONE}`"
+)
+"""What is said of the bundled model wherever a user sees it."""
 
-TURBO_FLOOR: Final = 1500
+TURBO_LAYERS: Final = (32, 4)
+"""Encoder and decoder layers of large-v3-turbo."""
+
+
+class Context(NamedTuple):
+    """How much the encoder must see, in positions of 20 ms: at least `floor`, and `margin` more than the audio.
+
+    From published reports (docs/models.md has them), not measured by this project.
+    """
+
+    floor: int
+    margin: int
+
+
+OWN: Final = Context(0, 64)
+"""For the bundled model, trained on windows of every length."""
+
+STOCK: Final = Context(768, 128)
+"""For OpenAI's weights, trained on 30 s windows only; whisper.cpp's streaming demos use this floor."""
+
+ACFT: Final = Context(160, 64)
+"""For FUTO's weights, fine-tuned on short windows of 3.18 s and more."""
+
+TURBO: Final = Context(1500, 128)
 """large-v3-turbo does not bear shortening at all."""
 
 
@@ -26,36 +57,55 @@ TURBO_FLOOR: Final = 1500
 class Model:
     """A checked model file.
 
-    `audio_ctx_floor`: smallest encoder context (50 a second of audio) that it works with. `carry_prompt`: whether it
-    gains from being told what was said before; the bundled model was hardly trained on prompts and loses by it.
+    `audio_ctx_floor`, `audio_ctx_margin`: what its encoder must see, see `Context`. `carry_prompt`: whether it gains
+    from being told what was said before; the bundled model was hardly trained on prompts and loses by it.
     """
 
     name: str
     path: Path
     header: Header
     audio_ctx_floor: int
+    audio_ctx_margin: int
     carry_prompt: bool
     demonstration: bool
 
 
-def find(name_or_path: str) -> Model:
-    """The bundled model by its name, any other by the path of its ggml file.
+def find(name_or_path: str, folder: Path | None = None) -> Model:
+    """Find the bundled model or a pulled one by name, any other by the path of its ggml file; and check it whole.
 
-    Raises `ModelError` if there is none, or it is not sound.
+    `folder`: where pulled models are; the default folder if None. A file with the name of a published one must be
+    that one, to the last bit. Raises `ModelError` if there is none, or it is not sound.
     """
     if name_or_path == BUNDLED:
         path = Path(str(files("models"))) / f"ggml-{BUNDLED}.bin"
-        return Model(BUNDLED, path, check(path), 0, carry_prompt=False, demonstration=True)
+        return Model(BUNDLED, path, check(path), *OWN, carry_prompt=False, demonstration=True)
     path = Path(name_or_path).expanduser()
-    if not path.exists() and path.name == name_or_path:
-        raise ModelError(f"There is no model {name_or_path!r}: give the path of a ggml file, or {BUNDLED!r}.")
-    name = path.stem.removeprefix("ggml-")
-    return Model(name, path, check(path), floor_for(path.name), carry_prompt=True, demonstration=False)
+    published = {each.name: each for each in catalog()}.get(name_or_path)
+    if published:
+        path = (folder or default_folder()) / published.file
+        if not path.exists():
+            raise ModelError(
+                f"Model {published.name} is not in {path.parent}: "
+                f"get it with `trioscribe models pull {published.name}`."
+            )
+    elif path.name == name_or_path and path.suffix != ".bin" and not path.exists():
+        entry(name_or_path)
+    else:
+        published = next((each for each in catalog() if each.file == path.name), None)
+    if published:
+        header, context = verify(published, path), Context(published.audio_ctx_floor, published.audio_ctx_margin)
+        name = published.name
+    else:
+        header = check(path)
+        context, name = context_of(path.name, header), path.stem.removeprefix("ggml-")
+    return Model(name, path, header, *context, carry_prompt=True, demonstration=False)
 
 
-def floor_for(file_name: str) -> int:
-    """The encoder context floor for a file that says nothing of itself but its name."""
+def context_of(file_name: str, header: Header) -> Context:
+    """Judge a file of which nothing is known but its name and header."""
     name = file_name.casefold()
     if "acft" in name:
-        return ACFT_FLOOR
-    return TURBO_FLOOR if "turbo" in name else STOCK_FLOOR
+        return ACFT
+    if "turbo" in name or (header.n_audio_layer, header.n_text_layer) == TURBO_LAYERS:
+        return TURBO
+    return STOCK

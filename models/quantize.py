@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, BinaryIO, Final
 import numpy as np
 
 from engine.errors import ModelError
-from models.architecture import FILE_TYPES, QUANTISATION_VERSION, Kind, tensors
+from models.architecture import QUANTISATION_VERSION, Kind, tensors
 from models.blocks import to_f16, to_q5_1, to_q8_0
 from models.ggml import read
 
