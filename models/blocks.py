@@ -76,7 +76,9 @@ def from_q5_1(data: bytes) -> Floats:
     low = np.concatenate([blocks["nibbles"] & 15, blocks["nibbles"] >> 4], axis=1)
     high = np.unpackbits(blocks["fifth_bits"].copy().view(np.uint8).reshape(-1, 4), axis=1, bitorder="little")
     codes = (low | (high << 4)).astype(np.float32)
-    return (codes * blocks["scale"].astype(np.float32)[:, None] + blocks["least"].astype(np.float32)[:, None]).ravel()
+    numbers: Floats = codes * blocks["scale"].astype(np.float32)[:, None]
+    numbers += blocks["least"].astype(np.float32)[:, None]
+    return numbers.ravel()
 
 
 def _blocks(numbers: Floats) -> Floats:

@@ -14,7 +14,7 @@ from engine.policy import Policy
 from engine.types import SAMPLE_RATE
 from engine.vad import SileroDetector
 from engine.whisper import Decoding, WhisperRecognizer, languages, logging_to
-from models.library import find
+from models.library import DEMONSTRATION, find
 from server.dialects import DIALECTS
 from server.exports.store import Store
 from server.host import usable_cores
@@ -74,7 +74,7 @@ class App:
         """What a person wants to know when the server is ready."""
         host = f"[{self._settings.host}]" if ":" in self._settings.host else self._settings.host
         slots = self._services.pool.statistics().slots
-        note = ", a demonstration model that understands synthetic voices only" if self._model.demonstration else ""
+        note = f", {DEMONSTRATION}" if self._model.demonstration else ""
         return (
             f"trioscribe is ready: stream to ws://{host}:{self.port}/, "
             f"exports at http://{host}:{self.rest_port}/exports (documented at /docs); "
@@ -121,7 +121,7 @@ async def serve(settings: Settings, *, task_status: trio.TaskStatus[App] = trio.
     Reports the `App` when it is ready. Raises `StartupError` or `ModelError` if it cannot start.
     """
     logging.basicConfig(level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    model = find(settings.model)
+    model = find(settings.model, settings.models_dir)
     store = Store(settings.data_dir)
     await store.prepare()
     listeners = await open_listeners(settings.host, settings.port)

@@ -13,7 +13,7 @@ from server.settings.allowed import whole
 from server.settings.table import CONFIG_VARIABLE, PREFIX, table
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
 
     from server.settings.allowed import Kind
     from server.settings.table import Row
@@ -46,6 +46,26 @@ examples:
   arecord -q -t raw -f S16_LE -r 16000 | trioscribe stream -
 """
 
+ABOUT_MODELS: Final = """\
+The model that comes along is a demonstration and understands synthetic voices
+only. A real one is two commands away:
+  trioscribe models pull base-q5_1
+  trioscribe serve --model base-q5_1
+"""
+ABOUT_QUANTIZE: Final = """\
+Writes a smaller copy of a model, as whisper.cpp's own program does: q8_0 takes
+little more than half the room of f16, q5_1 little more than a third.
+"""
+MODEL_SETTINGS: Final = frozenset({"models_dir", "models_mirror"})
+MODEL_ACTIONS: Final[tuple[tuple[str, str | int | None, str], ...]] = (
+    ("list", None, "show the models that are here, and those that can be had"),
+    ("pull", "+", "fetch models; one that broke off is gone on with"),
+    ("verify", "*", "check models bit for bit; without names, all that are here"),
+    ("path", 1, "print where a model's file is"),
+    ("rm", "+", "delete models, and what a broken pull left of them"),
+)
+"""What can be done with models: the action, how many names it takes, its purpose."""
+
 
 def parser() -> argparse.ArgumentParser:
     """Make the parser of the whole command line; `command` in its result is the name of the command."""
@@ -59,6 +79,12 @@ def parser() -> argparse.ArgumentParser:
     stream = _add_command(commands, "stream", "transcribe a file, a pipe or the microphone", ABOUT_STREAM)
     stream.epilog = STREAM_EXAMPLES
     _add_stream(stream)
+    _add_models(_add_command(commands, "models", "list, pull, verify and remove models", ABOUT_MODELS))
+    quantize = _add_command(commands, "quantize", "make a model file smaller", ABOUT_QUANTIZE)
+    quantize.add_argument("source", metavar="IN", help="a model in f16 or f32: its name or the path of its file")
+    quantize.add_argument("target", type=Path, metavar="OUT", help="the file to write; it must not be there yet")
+    quantize.add_argument("format", choices=("q8_0", "q5_1"), help="8 or 5 bits (and a half to one more) for a number")
+    _add_settings(quantize, MODEL_SETTINGS)
     return root
 
 
@@ -72,9 +98,22 @@ def _add_command(commands: Commands, name: str, purpose: str, about: str) -> arg
     )
 
 
-def _add_settings(command: argparse.ArgumentParser) -> None:
+def _add_models(command: argparse.ArgumentParser) -> None:
+    actions = command.add_subparsers(title="actions", metavar="ACTION", dest="action", required=True)
+    for name, count, purpose in MODEL_ACTIONS:
+        action = _add_command(actions, name, purpose, f"{purpose[0].upper()}{purpose[1:]}.")
+        if count is None:
+            action.set_defaults(names=[])
+        else:
+            action.add_argument("names", nargs=count, metavar="NAME", help="as `trioscribe models list` has it")
+        _add_settings(action, MODEL_SETTINGS)
+
+
+def _add_settings(command: argparse.ArgumentParser, names: Collection[str] | None = None) -> None:
     command.add_argument("--config", metavar="FILE", help=f"TOML file with settings (environment: {CONFIG_VARIABLE})")
     for row in table():
+        if names is not None and row.name not in names:
+            continue
         # Read as text: the table's own reader says better what is wrong, and in the same words for all sources.
         _add_row(command, row, f"{row.help} (default: {row.default})" if row.default != "" else row.help)
 

@@ -59,6 +59,10 @@ def _run(options: argparse.Namespace) -> None:
             sys.stdout.flush()  # here, where a reader who has gone is expected
         case "stream":
             _stream(options)
+        case "models":
+            _models(options, _effective(options))
+        case "quantize":
+            _quantize(options, _effective(options))
 
 
 def _effective(options: argparse.Namespace) -> Effective:
@@ -97,6 +101,18 @@ def _stream(options: argparse.Namespace) -> None:
         save_as=options.save,
     )
     trio.run(listen, order)
+
+
+def _models(options: argparse.Namespace, effective: Effective) -> None:
+    from server.commands.models import run  # noqa: PLC0415
+
+    run(options.action, options.names, effective.settings)
+
+
+def _quantize(options: argparse.Namespace, effective: Effective) -> None:
+    from server.commands.quantize import run  # noqa: PLC0415
+
+    run(options.source, options.target, options.format, effective.settings)
 
 
 def _first(error: BaseException) -> BaseException:

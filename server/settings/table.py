@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from platformdirs import user_data_path
 
+from models.folder import default_folder
 from server.errors import SettingsError
 from server.protocol import LANGUAGE
 from server.settings.allowed import Kind, choice, folder, number, text, whole
@@ -33,6 +34,7 @@ CONFIG_VARIABLE: Final = PREFIX + "CONFIG"
 
 PORT: Final = whole(0, 65535)
 ANYTHING: Final = re.compile(r"(?s).+")
+ADDRESS: Final = re.compile(r"(https?://\S+)?")
 PROMPT: Final = re.compile(r"(?s).{0,2000}")
 
 
@@ -63,7 +65,15 @@ class Settings:
     model: str = setting(
         "trioscribe-en-de",
         text(ANYTHING, "a model's name or the path of its file", "NAME|FILE"),
-        "whisper.cpp model, by name or path; the default is the small demonstration model that comes along",
+        "whisper.cpp model, by name or path; the default is a demonstration: `trioscribe models list` shows real ones",
+    )
+    models_dir: Path = setting(  # noqa: RUF009 - it is a field with a factory, which ruff cannot see
+        default_folder, folder(), "directory of the models that were pulled"
+    )
+    models_mirror: str = setting(
+        "",
+        text(ADDRESS, "an http or https address", "URL"),
+        "address under which the files of models are, in place of the published ones",
     )
     data_dir: Path = setting(  # noqa: RUF009 - it is a field with a factory, which ruff cannot see
         lambda: user_data_path("trioscribe"), folder(), "directory of the exports: transcripts and audio"

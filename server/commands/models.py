@@ -1,0 +1,114 @@
+"""`trioscribe models`: what is here, what can be had, and the way from one to the other."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
+from rich.table import Table
+
+from engine.errors import ModelError
+from models.catalog import catalog, entry
+from models.folder import part_of, remove, verify
+from models.library import BUNDLED, DEMONSTRATION, find
+from models.pull import alone, pull
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from models.catalog import Entry
+    from server.settings.table import Settings
+
+MIB = 1 << 20
+WIDE = 200
+"""Columns of a table that is not for a screen: every row is one line, for grep."""
+
+
+def run(action: str, names: Sequence[str], settings: Settings) -> None:
+    """Do one of `list`, `pull`, `verify`, `path` and `rm`. Raises `ModelError` with what went wrong."""
+    folder = settings.models_dir
+    match action:
+        case "list":
+            _list(folder)
+        case "pull":
+            for each in [entry(name) for name in names]:
+                _pull(each, folder, settings.models_mirror)
+        case "verify":
+            _verify(names, folder)
+        case "path":
+            _say(str(_path(names[0], folder)))
+        case "rm":
+            for each in [entry(name) for name in names]:
+                with alone(each, folder):
+                    _say(f"{each.name} deleted: {remove(each, folder) / MIB:.1f} MiB are free")
+
+
+def _list(folder: Path) -> None:
+    screen = sys.stdout.isatty()
+    console = Console(width=None if screen else WIDE, highlight=False, soft_wrap=not screen)
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for heading in ("name", "here", "MiB", "languages", "format", "licence", "advice"):
+        table.add_column(heading, no_wrap=heading in {"name", "here"}, justify="right" if heading == "MiB" else "left")
+    bundled = find(BUNDLED)
+    size = f"{bundled.path.stat().st_size / MIB:.0f}"
+    table.add_row(BUNDLED, "yes", size, "en, de", bundled.header.kind.name.lower(), "MIT", "a demonstration only")
+    for each in catalog():
+        path = folder / each.file
+        here = "yes" if path.exists() else "partly" if part_of(path).exists() else ""
+        advice = each.advice + ("; digest not confirmed by a download" if each.unconfirmed else "")
+        size = f"{each.bytes / MIB:.0f}"
+        table.add_row(each.name, here, size, each.languages, each.quantisation, each.licence, advice)
+    console.print(table)
+    console.print(f"\nPulled models are in {folder}; `trioscribe models pull NAME` fetches one.")
+    own = _own_files(folder)
+    if own:
+        console.print(f"Also there, for --model with the whole path: {', '.join(own)}")
+    console.print(f"{BUNDLED} is {DEMONSTRATION}.")
+
+
+def _own_files(folder: Path) -> list[str]:
+    published = {each.file for each in catalog()}
+    return sorted(path.name for path in folder.glob("*.bin") if path.name not in published)
+
+
+def _pull(each: Entry, folder: Path, mirror: str) -> None:
+    console = Console(stderr=True)
+    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(binary_units=True), TransferSpeedColumn())
+    with Progress(*columns, TimeRemainingColumn(), console=console, disable=not console.is_terminal) as progress:
+        task = progress.add_task(each.name, total=each.bytes)
+        path = pull(each, folder, mirror=mirror, report=lambda here: progress.update(task, completed=here))
+    _say(f"{each.name} is here, whole and verified: {path}")
+
+
+def _verify(names: Sequence[str], folder: Path) -> None:
+    chosen = names or [BUNDLED, *(each.name for each in catalog() if (folder / each.file).exists())]
+    wrong = 0
+    for name in chosen:
+        try:
+            if name == BUNDLED:
+                find(BUNDLED)
+                _say(f"{BUNDLED}: sound ({DEMONSTRATION})")
+            else:
+                verify(entry(name), _path(name, folder))
+                _say(f"{name}: whole, its SHA-256 is that of the published file")
+        except ModelError as error:
+            wrong += 1
+            _say(f"{name}: {error}")
+    if wrong:
+        raise ModelError(f"{wrong} of {len(chosen)} models cannot be used as {'it is' if wrong == 1 else 'they are'}.")
+
+
+def _path(name: str, folder: Path) -> Path:
+    if name == BUNDLED:
+        return find(BUNDLED).path
+    path = folder / entry(name).file
+    if not path.exists():
+        raise ModelError(f"Model {name} is not in {folder}: get it with `trioscribe models pull {name}`.")
+    return path
+
+
+def _say(text: str) -> None:
+    print(text, flush=True)  # noqa: T201 - this is the program's output
