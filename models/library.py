@@ -50,6 +50,8 @@ def find(name_or_path: str) -> Model:
     if not path.exists() and path.name == name_or_path:
         raise ModelError(f"There is no model {name_or_path!r}: give the path of a ggml file, or {BUNDLED!r}.")
     name = path.stem.removeprefix("ggml-")
+    if name.startswith(BUNDLED):  # made of the bundled one by models.widen, with its virtues and its failings
+        return Model(name, path, check(path), 0, carry_prompt=False, demonstration=True)
     return Model(name, path, check(path), floor_for(path.name), carry_prompt=True, demonstration=False)
 
 

@@ -1,0 +1,53 @@
+"""The plots, drawn with matplotlib without a screen."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from matplotlib.figure import Figure
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from matplotlib.axes import Axes
+
+    from benchmarks.score import Latency
+
+
+def latency(path: Path, title: str, words: Sequence[Latency], finals: Sequence[Latency]) -> None:
+    """Latency over the stream, and how many words stand after how long."""
+    figure = Figure(figsize=(11, 4.2), layout="constrained")
+    figure.suptitle(title)
+    left, right = figure.subplots(1, 2, width_ratios=(3, 2))
+    for latencies, label in ((words, "words"), (finals, "finals")):
+        left.plot([one.sent for one in latencies], [one.seconds for one in latencies], ".", alpha=0.6, label=label)
+        ordered = sorted(one.seconds for one in latencies)
+        right.step(ordered, [(rank + 1) / len(ordered) for rank in range(len(ordered))], where="post", label=label)
+    _axes(left, "seconds into the connection", "latency (s)")
+    left.set_ylim(bottom=min(0.0, left.get_ylim()[0]))
+    _axes(right, "latency (s)", "share that stands by then")
+    figure.savefig(path, dpi=120)
+
+
+def stacked(path: Path, title: str, bars: Mapping[str, Mapping[str, float]], unit: str) -> None:
+    """Horizontal bars, each the sum of its parts; parts are named in the legend."""
+    figure = Figure(figsize=(9, 1.6 + 0.5 * len(bars)), layout="constrained")
+    figure.suptitle(title)
+    axes = figure.subplots()
+    names = list(bars)
+    starts = [0.0] * len(names)
+    for part in next(iter(bars.values())):
+        widths = [bars[name].get(part, 0.0) for name in names]
+        axes.barh(names, widths, left=starts, label=part.replace("_", " "))
+        starts = [start + width for start, width in zip(starts, widths, strict=True)]
+    axes.invert_yaxis()
+    _axes(axes, unit, "")
+    figure.savefig(path, dpi=120)
+
+
+def _axes(axes: Axes, x: str, y: str) -> None:
+    axes.set_xlabel(x)
+    axes.set_ylabel(y)
+    axes.grid(alpha=0.3)
+    axes.legend()
