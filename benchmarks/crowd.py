@@ -34,7 +34,10 @@ def agendas(source: str, streams: int, *, seconds: float, connections: int) -> l
         return [[*speeches[at:], *speeches[:at]] for at in turn]
     make = monologue if source == "monologue" else conversation
     return [
-        [make(LANGUAGES[(stream + number) % 2], seconds, stream * connections + number) for number in range(connections)]
+        [
+            make(LANGUAGES[(stream + number) % 2], seconds, stream * connections + number)
+            for number in range(connections)
+        ]
         for stream in range(streams)
     ]
 

@@ -27,9 +27,7 @@ MODULE = "benchmarks.latency"
 def measure(arguments: argparse.Namespace) -> None:
     """Stream, judge, save and show. Raises `SubjectError` or `ModelError`."""
     asked = bench(arguments)
-    plans = agendas(
-        arguments.source, arguments.streams, seconds=arguments.seconds, connections=arguments.connections
-    )
+    plans = agendas(arguments.source, arguments.streams, seconds=arguments.seconds, connections=arguments.connections)
     audio = sum(speech.seconds for plan in plans for speech in plan)
     with asked.subject() as subject, show.progress("streaming at 1x", audio) as advance:
         before = subject.cpu_seconds() if subject.pid else 0.0

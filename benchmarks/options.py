@@ -94,8 +94,12 @@ def parser(module: str, description: str) -> argparse.ArgumentParser:
         help="smallest encoder context; 768 shows what OpenAI's own weights cost; -1 is what the model declares",
     )
     shared.add_argument("--url", metavar="URL", help="measure the server that listens there instead of starting one")
-    shared.add_argument("--language", metavar="CODE", help='say this in the config instead of the true one, e.g. "auto"')
-    shared.add_argument("--serve", default="", metavar="OPTIONS", help="more options for `trioscribe serve`, in one string")
+    shared.add_argument(
+        "--language", metavar="CODE", help='say this in the config instead of the true one, e.g. "auto"'
+    )
+    shared.add_argument(
+        "--serve", default="", metavar="OPTIONS", help="more options for `trioscribe serve`, in one string"
+    )
     shared.add_argument("--results", type=Path, default=results.FOLDER, metavar="DIR", help="where JSON and plots go")
     return made
 

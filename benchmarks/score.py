@@ -89,9 +89,7 @@ def score(journal: Journal) -> Score:
         eof_to_id=None if journal.id_at is None or journal.eof_at is None else journal.id_at - journal.eof_at,
         start_errors=tuple(abs(start - said[j].start) for i, j in alignment.pairs if (start := starts[i]) is not None),
         partial_intervals=tuple(
-            later.at - earlier.at
-            for utterance in utterances(journal.outputs)
-            for earlier, later in pairwise(utterance)
+            later.at - earlier.at for utterance in utterances(journal.outputs) for earlier, later in pairwise(utterance)
         ),
         held_up=journal.held_up,
         failure=journal.failure or (None if journal.id_at is not None else "no export ID came"),
