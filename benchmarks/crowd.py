@@ -47,13 +47,17 @@ async def talk(
     plans: Sequence[Sequence[Speech | Silence]],
     *,
     language: str | None = None,
+    stagger: float = STAGGER,
     on_seconds: Callable[[float], None] = lambda _: None,
 ) -> list[Journal]:
-    """Run a client at 1x for each plan, all at once; each says its speeches one after the other."""
+    """Run a client at 1x for each plan, all at once; each says its speeches one after the other.
+
+    They begin `stagger` seconds after each other.
+    """
     journals: list[Journal] = []
 
     async def one(number: int, plan: Sequence[Speech | Silence]) -> None:
-        await trio.sleep(number * STAGGER)
+        await trio.sleep(number * stagger)
         for speech in plan:
             journals.append(await stream(url, speech, language=language, on_seconds=on_seconds))
 

@@ -12,7 +12,9 @@ if TYPE_CHECKING:
 
     from matplotlib.axes import Axes
 
+    from benchmarks.overload import Overload
     from benchmarks.score import Latency
+    from benchmarks.summary import Spread
 
 
 def latency(path: Path, title: str, words: Sequence[Latency], finals: Sequence[Latency]) -> None:
@@ -27,6 +29,30 @@ def latency(path: Path, title: str, words: Sequence[Latency], finals: Sequence[L
     _axes(left, "seconds into the connection", "latency (s)")
     left.set_ylim(bottom=min(0.0, left.get_ylim()[0]))
     _axes(right, "latency (s)", "share that stands by then")
+    figure.savefig(path, dpi=120)
+
+
+def capacity(
+    path: Path,
+    title: str,
+    probes: Sequence[tuple[int, Spread | None]],
+    limit: float,
+    beyond: Overload | None,
+) -> None:
+    """Latency against streams, and what one stream saw of an overload."""
+    figure = Figure(figsize=(11, 4.2), layout="constrained")
+    figure.suptitle(title)
+    panels = figure.subplots(1, 1 if beyond is None else 2, squeeze=False)[0]
+    known = [(streams, latency) for streams, latency in probes if latency is not None]
+    for name in ("median", "p95", "worst"):
+        panels[0].plot([streams for streams, _ in known], [getattr(one, name) for _, one in known], "o-", label=name)
+    panels[0].axhline(limit, color="grey", linestyle="--", label="limit")
+    panels[0].set_yscale("log")
+    _axes(panels[0], "streams at 1x", "word latency (s)")
+    if beyond is not None:
+        panels[1].plot([one.sent for one in beyond.words], [one.seconds for one in beyond.words], ".", label="words")
+        panels[1].axvspan(*beyond.load, alpha=0.15, label=f"{beyond.streams} streams more")
+        _axes(panels[1], "seconds into one stream", "word latency (s)")
     figure.savefig(path, dpi=120)
 
 

@@ -38,10 +38,10 @@ class Score:
     """One connection. Times in seconds.
 
     `said`, `heard`: how many words. `wrong`, `missing`, `invented`: the edits between them; `longest_gap`: most words
-    missing in a row. `shown`: words in the last output of every utterance. `taken_back`: words shown in an output that do not stand in the next. `words`, `finals`: latency of
-    the words heard as said, and of the finals that came before `eof`; `last_final`: of the final that `eof` brought.
-    `start_errors`: how far a word's start in a final is from the truth. `partial_intervals`: between two outputs of an
-    utterance. `failure`: why the stream did not end well.
+    missing in a row. `shown`: words in the last output of every utterance. `taken_back`: words shown in an output that
+    do not stand in the next. `words`, `finals`: latency of the words heard as said, and of the finals that came before
+    `eof`; `last_final`: of the final that `eof` brought. `start_errors`: how far a word's start in a final is from the
+    truth. `partial_intervals`: between two outputs of an utterance. `failure`: why the stream did not end well.
     """
 
     said: int

@@ -31,7 +31,9 @@ def table(title: str, columns: Iterable[str], rows: Iterable[Iterable[str]]) -> 
         made.add_column(column, justify="right" if index else "left")
     for row in rows:
         made.add_row(*row)
-    Console().print(made)
+    console = Console()
+    # In a file or a pipe there is no width to keep to.
+    (console if console.is_terminal else Console(width=160)).print(made)
 
 
 def seconds(value: Spread | None) -> tuple[str, str, str, str]:
@@ -62,4 +64,5 @@ def summary_rows(summary: Summary) -> list[tuple[str, ...]]:
 def _start_error(value: Spread | None) -> tuple[str, str, str, str]:
     if value is None:
         return ("-", "-", "-", "0")
-    return tuple(f"{part * 1000:.0f} ms" for part in (value.median, value.p90, value.worst)) + (str(value.count),)
+    median, p90, worst = (f"{part * 1000:.0f} ms" for part in (value.median, value.p90, value.worst))
+    return (median, p90, worst, str(value.count))

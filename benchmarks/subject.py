@@ -43,9 +43,7 @@ class Subject:
     def process(self) -> int:
         """Its process. Raises `SubjectError` for a server that was not started here."""
         if self.pid is None:
-            raise SubjectError(
-                "This can only be measured on a server that the benchmark starts itself: leave out --url."
-            )
+            raise SubjectError("This needs a server that the benchmark starts itself: leave out --url.")
         return self.pid
 
     def cpu_seconds(self) -> float:

@@ -54,6 +54,11 @@ class Summary:
     partial_interval: Spread | None
     held_up: float
 
+    @property
+    def missing_rate(self) -> float:
+        """Share of the words said that were never delivered."""
+        return self.missing / max(1, self.said)
+
     def figures(self) -> dict[str, object]:
         """As plain values."""
         return asdict(self)

@@ -189,7 +189,7 @@ def main() -> int:
     """Run from the command line; prints where the model lies."""
     parser = argparse.ArgumentParser(
         prog="python -m models.widen",
-        description="Make a model that costs what OpenAI's tiny, base or small costs, and says what the bundled one says.",
+        description="Make a model at the cost of OpenAI's tiny, base or small that says what the bundled one says.",
     )
     parser.add_argument("shape", choices=SHAPES)
     parser.add_argument("--to", type=Path, metavar="FILE", help="where to write it (default: the cache folder)")
