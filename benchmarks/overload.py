@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
+from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
 import trio
@@ -96,7 +97,7 @@ def phase(journal: Journal, begin: float, end: float) -> Phase:
     intervals = [
         later.at - earlier.at
         for utterance in utterances(journal.outputs)
-        for earlier, later in zip(utterance, utterance[1:], strict=False)
+        for earlier, later in pairwise(utterance)
         if begin <= later.at < end
     ]
     return Phase(
@@ -118,7 +119,7 @@ def recovery(words: Sequence[Latency], begin: float, end: float) -> float | None
     return round(good[0] - end, 2) if good and normal else None
 
 
-async def _run(
+async def _run(  # noqa: PLR0913, PLR0917 - the parts of one experiment
     asked: Bench,
     subject: Subject,
     witness: Speech,

@@ -56,6 +56,31 @@ def capacity(
     figure.savefig(path, dpi=120)
 
 
+def turns(path: Path, title: str, measured: Mapping[int, Sequence[float]]) -> None:
+    """How many turns of the event loop were longer than so much; `measured`: by streams, in seconds, in order."""
+    figure = Figure(figsize=(7, 4.2), layout="constrained")
+    figure.suptitle(title)
+    axes = figure.subplots()
+    for streams, found in measured.items():
+        counts = range(len(found), 0, -1)
+        axes.step([1000 * turn for turn in found], counts, where="post", label=f"{streams} streams")
+    axes.set_xscale("log")
+    axes.set_yscale("log")
+    _axes(axes, "length of a turn (ms)", "turns at least as long")
+    figure.savefig(path, dpi=120)
+
+
+def memory(path: Path, title: str, seen: Sequence[tuple[float, float]]) -> None:
+    """Resident memory (MiB) against audio sent (s)."""
+    figure = Figure(figsize=(7, 4.2), layout="constrained")
+    figure.suptitle(title)
+    axes = figure.subplots()
+    axes.plot([sent / 60 for sent, _ in seen], [mib for _, mib in seen], label="resident")
+    axes.set_ylim(bottom=0)
+    _axes(axes, "minutes of audio sent", "MiB")
+    figure.savefig(path, dpi=120)
+
+
 def stacked(path: Path, title: str, bars: Mapping[str, Mapping[str, float]], unit: str) -> None:
     """Horizontal bars, each the sum of its parts; parts are named in the legend."""
     figure = Figure(figsize=(9, 1.6 + 0.5 * len(bars)), layout="constrained")
@@ -63,7 +88,7 @@ def stacked(path: Path, title: str, bars: Mapping[str, Mapping[str, float]], uni
     axes = figure.subplots()
     names = list(bars)
     starts = [0.0] * len(names)
-    for part in next(iter(bars.values())):
+    for part in dict.fromkeys(part for parts in bars.values() for part in parts):
         widths = [bars[name].get(part, 0.0) for name in names]
         axes.barh(names, widths, left=starts, label=part.replace("_", " "))
         starts = [start + width for start, width in zip(starts, widths, strict=True)]

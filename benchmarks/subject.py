@@ -88,8 +88,7 @@ def running(*, model: Path | str, options: Sequence[str] = (), metered: bool = F
             began = time.monotonic()
             process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors)  # noqa: S603 - our own server
         try:
-            assert process.stdout is not None  # noqa: S101 - for the type checker
-            ready = READY.search(process.stdout.readline().decode())
+            ready = READY.search(process.stdout.readline().decode() if process.stdout else "")
             if ready is None:
                 process.wait()
                 raise SubjectError(f"The server did not start: {log.read_text(encoding='utf-8').strip()[-1000:]}")
@@ -101,7 +100,8 @@ def running(*, model: Path | str, options: Sequence[str] = (), metered: bool = F
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
-            process.stdout.close()
+            if process.stdout:
+                process.stdout.close()
 
 
 def _lines(path: Path) -> list[bytes]:

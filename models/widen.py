@@ -27,7 +27,7 @@ import struct
 import sys
 from dataclasses import astuple, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, BinaryIO, Final, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,7 +40,7 @@ from models.library import BUNDLED, find
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-Array: TypeAlias = NDArray[np.float32] | NDArray[np.float16]
+Array: TypeAlias = NDArray[np.floating[Any]]
 
 FORMAT: Final = 1
 """Part of the cached files' names; raised when the same source gives other files."""
@@ -134,7 +134,7 @@ def _widened(name: str, data: Array, parts: Sequence[float]) -> Array:
         return np.tile(data, (1, copies))
     if name in {"decoder.ln.weight", "decoder.ln.bias"}:
         return np.concatenate([data * data.dtype.type(part) for part in parts])
-    outputs = np.concatenate([data] * copies, axis=0)
+    outputs: Array = np.concatenate([data] * copies, axis=0)
     if data.ndim == 1 or name == "encoder.conv1.weight" or name.endswith(".bias"):
         return outputs  # the first convolution reads the mel bands, which stay as many as they were
     return np.concatenate([outputs * data.dtype.type(part) for part in parts], axis=1)
