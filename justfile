@@ -8,9 +8,13 @@ serve:
 test:
     python3 -m venv .venv && .venv/bin/pip install -q -e '.[dev]' && .venv/bin/pytest
 
-# Measure latency, accuracy and stalls at 1x over the real socket.
+# Measure everything: latency, accuracy, capacity, cost, stalls, memory. Options are handed on (--model tiny-cost ...).
 bench *ARGS:
-    .venv/bin/python -m benchmarks.latency {{ARGS}}
+    .venv/bin/pip install -q -e '.[bench]' && .venv/bin/python -m benchmarks {{ARGS}}
+
+# Make a model with the cost of OpenAI's tiny, base or small (tiny-cost, base-cost, small-cost) in the cache folder.
+widen SHAPE:
+    .venv/bin/python -m models.widen {{SHAPE}}
 
 lint:
     .venv/bin/ruff check . && .venv/bin/ruff format --check .

@@ -93,12 +93,12 @@ def find(name_or_path: str, folder: Path | None = None) -> Model:
     else:
         published = next((each for each in catalog() if each.file == path.name), None)
     if published:
-        header, context = verify(published, path), Context(published.audio_ctx_floor, published.audio_ctx_margin)
-        name = published.name
-    else:
-        header = check(path)
-        context, name = context_of(path.name, header), path.stem.removeprefix("ggml-")
-    return Model(name, path, header, *context, carry_prompt=True, demonstration=False)
+        context = Context(published.audio_ctx_floor, published.audio_ctx_margin)
+        return Model(published.name, path, verify(published, path), *context, carry_prompt=True, demonstration=False)
+    header, name = check(path), path.stem.removeprefix("ggml-")
+    if name.startswith(BUNDLED):  # made of the bundled one by models.widen, with its virtues and its failings
+        return Model(name, path, header, *OWN, carry_prompt=False, demonstration=True)
+    return Model(name, path, header, *context_of(path.name, header), carry_prompt=True, demonstration=False)
 
 
 def context_of(file_name: str, header: Header) -> Context:
