@@ -48,25 +48,26 @@ def run(action: str, names: Sequence[str], settings: Settings) -> None:
 
 def _list(folder: Path) -> None:
     screen = sys.stdout.isatty()
-    console = Console(width=None if screen else WIDE, highlight=False, soft_wrap=not screen)
+    console = Console(width=None if screen else WIDE, highlight=False, soft_wrap=True)
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for heading in ("name", "here", "MiB", "languages", "format", "licence", "advice"):
-        table.add_column(heading, no_wrap=heading in {"name", "here"}, justify="right" if heading == "MiB" else "left")
+    for heading in ("name", "here", "MiB", "languages", "licence", "advice"):
+        table.add_column(heading, justify="right" if heading == "MiB" else "left")
     bundled = find(BUNDLED)
     size = f"{bundled.path.stat().st_size / MIB:.0f}"
-    table.add_row(BUNDLED, "yes", size, "en, de", bundled.header.kind.name.lower(), "MIT", "a demonstration only")
-    for each in catalog():
+    table.add_row(BUNDLED, "yes", size, "en, de", "MIT", "demonstration only")
+    entries = catalog()
+    for each in entries:
         path = folder / each.file
         here = "yes" if path.exists() else "partly" if part_of(path).exists() else ""
-        advice = each.advice + ("; digest not confirmed by a download" if each.unconfirmed else "")
-        size = f"{each.bytes / MIB:.0f}"
-        table.add_row(each.name, here, size, each.languages, each.quantisation, each.licence, advice)
+        table.add_row(each.name, here, f"{each.bytes / MIB:.0f}", each.languages, each.licence, each.advice)
     console.print(table)
-    console.print(f"\nPulled models are in {folder}; `trioscribe models pull NAME` fetches one.")
-    own = _own_files(folder)
-    if own:
-        console.print(f"Also there, for --model with the whole path: {', '.join(own)}")
-    console.print(f"{BUNDLED} is {DEMONSTRATION}.")
+    console.print(f"\n{BUNDLED} is {DEMONSTRATION}.")
+    console.print(f"Pulled models are in {folder}; --model also takes the path of any other ggml file.")
+    if own := _own_files(folder):
+        console.print(f"Also there, not from this list: {', '.join(own)}")
+    console.print("Licences with a question mark are as third parties report them.")
+    unconfirmed = ", ".join(each.name for each in entries if each.unconfirmed)
+    console.print(f"The digests of {unconfirmed} are the publisher's own; no download is known to confirm them.")
 
 
 def _own_files(folder: Path) -> list[str]:
