@@ -50,12 +50,13 @@ class Services:
 class LiveStream:
     """The shell around an `engine.stream.Stream`. It begins with the first audio, or with its end if there is none."""
 
-    def __init__(self, export_id: str, services: Services, dialect: Dialect) -> None:
+    def __init__(self, export_id: str, services: Services, dialect: Dialect, owner: str | None = None) -> None:
         self.export_id = export_id
         self.ended = False
         self.stored = False
         self._services = services
         self._dialect = dialect
+        self._owner = owner
         self._rate = dialect.rate
         self._policy = services.policy
         self._stream: Stream | None = None
@@ -162,7 +163,7 @@ class LiveStream:
         if self._stream is None:
             try:
                 self._recorder = await self._services.store.record(
-                    self.export_id, sample_rate=self._rate, model=self._services.model
+                    self.export_id, sample_rate=self._rate, model=self._services.model, owner=self._owner
                 )
             except StoreError as error:
                 self._storage_is_failing(error)

@@ -31,7 +31,10 @@ _logger = logging.getLogger(__name__)
 
 
 class Session:
-    """One stream of one client. When `draining` is set no more audio is waited for, and the stream is finished."""
+    """One stream of one client. When `draining` is set no more audio is waited for, and the stream is finished.
+
+    `owner` is the holder of the client's API key; the export will be theirs.
+    """
 
     def __init__(
         self,
@@ -40,11 +43,12 @@ class Session:
         services: Services,
         dialect: Callable[[Outbox], Dialect],
         draining: trio.Event,
+        owner: str | None = None,
     ) -> None:
         self._wire = wire
         self._outbox = Outbox()
         self._dialect = dialect(self._outbox)
-        self._live = LiveStream(export_id, services, self._dialect)
+        self._live = LiveStream(export_id, services, self._dialect, owner)
         self._stall = services.stall
         self._send_timeout = services.send_timeout
         self._draining = draining

@@ -10,13 +10,15 @@ from quart import jsonify, request
 from quart_schema import RequestSchemaValidationError
 from werkzeug.exceptions import HTTPException
 
-from server.errors import ExportNotFoundError, ExportNotReadyError, InvalidCursorError, StoreError
+from server.errors import ExportNotFoundError, ExportNotReadyError, InvalidCursorError, RefusedError, StoreError
 
 if TYPE_CHECKING:
     from quart.wrappers import Response
     from quart_trio import QuartTrio
 
 _logger = logging.getLogger(__name__)
+
+UNAUTHORIZED: Final = 401
 
 HINTS: Final = {
     404: "GET /docs shows what there is.",
@@ -56,6 +58,14 @@ def handle_errors(app: QuartTrio) -> None:
     async def storage(error: StoreError) -> Response:
         _logger.error("%s %s: %s", request.method, request.path, error)
         return _answer(500, ErrorBody("storage_failed", str(error), "Check the disk and the rights of its files."))
+
+    @app.errorhandler(RefusedError)
+    async def refused(error: RefusedError) -> Response:
+        hint = "GET /docs shows what there is." if error.status == UNAUTHORIZED else "GET /health works from anywhere."
+        response = _answer(error.status, ErrorBody(error.code, str(error), hint))
+        if error.status == UNAUTHORIZED:
+            response.headers["WWW-Authenticate"] = "Bearer"
+        return response
 
     @app.errorhandler(RequestSchemaValidationError)
     async def bad_query(error: RequestSchemaValidationError) -> Response:
