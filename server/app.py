@@ -15,6 +15,7 @@ from engine.types import SAMPLE_RATE
 from engine.vad import SileroDetector
 from engine.whisper import Decoding, WhisperRecognizer, languages, logging_to
 from models.library import DEMONSTRATION, find
+from server import logs
 from server.dialects import DIALECTS
 from server.door import turn_away
 from server.errors import RefusedError
@@ -45,8 +46,9 @@ _native_logger = logging.getLogger("whisper.cpp")
 class App:
     """A server that has been put together and listens; `run` serves until `drain` is called."""
 
-    def __init__(  # noqa: PLR0913 - called once, by the composition root
+    def __init__(  # noqa: PLR0913  the composition root calls it once, by name
         self,
+        *,
         settings: Settings,
         model: Model,
         services: Services,
@@ -109,10 +111,12 @@ class App:
             nursery.cancel_scope.cancel()
 
     async def _handle(self, request: Request) -> None:
-        try:
-            await self._receive(request, self._services.store.new_id())
-        except DisconnectedError as gone:
-            _logger.info("A handshake broke off: %s", gone)
+        export_id = self._services.store.new_id()
+        with logs.about_stream(export_id):
+            try:
+                await self._receive(request, export_id)
+            except DisconnectedError as gone:
+                _logger.info("A handshake broke off: %s", gone)
 
     async def _receive(self, request: Request, export_id: str) -> None:
         """Let a client in, if it may come in, and serve it."""
@@ -120,7 +124,7 @@ class App:
             owner = self._door.visitor(request)
             self._admit()
         except RefusedError as refused:
-            _logger.info("A client at %s is refused: %s", request.peer, refused.code)
+            _logger.info("A client is refused", extra={"peer": request.peer, "reason": refused.code})
             await request.reject(refused.status, refused.code, str(refused))
             return
         wire: Wire = await request.accept(export_id)
@@ -128,10 +132,13 @@ class App:
             try:
                 owner, wire = await self._door.ask(wire)
             except RefusedError as refused:
-                _logger.info("A client at %s is turned away: %s", request.peer, refused.code)
+                _logger.info("A client is refused", extra={"peer": request.peer, "reason": refused.code})
                 await turn_away(wire, refused)
                 return
-        await self._converse(Session(wire, export_id, self._services, DIALECTS[request.path], self._draining, owner))
+        _logger.info("A stream begins", extra={"peer": request.peer, "key": owner or "none"})
+        await self._converse(
+            Session(wire, export_id, self._services, DIALECTS[request.path], self._draining, owner=owner)
+        )
 
     def _admit(self) -> None:
         if self._draining.is_set():
@@ -143,6 +150,7 @@ class App:
             await session.run()
         finally:
             self._streams -= 1
+            _logger.info("The stream has ended")
             if self._draining.is_set() and not self._streams:
                 self._idle.set()
 
@@ -152,7 +160,7 @@ async def serve(settings: Settings, *, task_status: trio.TaskStatus[App] = trio.
 
     Reports the `App` when it is ready. Raises `StartupError` or `ModelError` if it cannot start.
     """
-    logging.basicConfig(level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    logs.configure(settings.log_level, settings.log_format)
     security = await secure(settings)
     model = find(settings.model, settings.models_dir)
     store = Store(settings.data_dir)
@@ -170,7 +178,14 @@ async def serve(settings: Settings, *, task_status: trio.TaskStatus[App] = trio.
             stall=settings.stall_s,
             send_timeout=settings.send_timeout_s,
         )
-        app = App(settings, model, services, security, listeners, rest_socket.getsockname()[1])
+        app = App(
+            settings=settings,
+            model=model,
+            services=services,
+            security=security,
+            listeners=listeners,
+            rest_port=rest_socket.getsockname()[1],
+        )
         rest_shutdown = trio.Event()
         async with trio.open_nursery() as nursery:
             rest = create_app(store, app.readiness, security.door)

@@ -110,7 +110,7 @@ def read(path: Path) -> tuple[Key, ...]:
 
 
 def add(path: Path, holder: str) -> tuple[str, Key]:
-    """Make a key and put it into the file, which is made if there is none. Returns the secret, kept nowhere, and the key.
+    """Make a key and put it into the file, which is made if there is none. Returns the secret, kept nowhere, and it.
 
     Raises `KeyFileError` for a name that is not allowed, or if the file cannot be written.
     """

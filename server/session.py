@@ -36,13 +36,14 @@ class Session:
     `owner` is the holder of the client's API key; the export will be theirs.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  the composition root calls it once
         self,
         wire: Wire,
         export_id: str,
         services: Services,
         dialect: Callable[[Outbox], Dialect],
         draining: trio.Event,
+        *,
         owner: str | None = None,
     ) -> None:
         self._wire = wire

@@ -146,7 +146,7 @@ class _Guard:
             self._on_failure()
 
 
-async def serve_websockets(
+async def serve_websockets(  # noqa: PLR0913  the composition root calls it once, by name
     handle: Callable[[Request], Awaitable[None]],
     listeners: list[trio.SocketListener],
     *,

@@ -59,6 +59,11 @@ def handle_errors(app: QuartTrio) -> None:
         _logger.error("%s %s: %s", request.method, request.path, error)
         return _answer(500, ErrorBody("storage_failed", str(error), "Check the disk and the rights of its files."))
 
+    _handle_requests(app)
+    _handle_mistakes(app)
+
+
+def _handle_requests(app: QuartTrio) -> None:
     @app.errorhandler(RefusedError)
     async def refused(error: RefusedError) -> Response:
         hint = "GET /docs shows what there is." if error.status == UNAUTHORIZED else "GET /health works from anywhere."
@@ -83,6 +88,8 @@ def handle_errors(app: QuartTrio) -> None:
                 response.headers[name] = value
         return response
 
+
+def _handle_mistakes(app: QuartTrio) -> None:
     @app.errorhandler(Exception)
     async def unexpected(error: Exception) -> Response:
         _logger.error("%s %s failed", request.method, request.path, exc_info=error)

@@ -90,7 +90,8 @@ async def serve_rest(  # noqa: PLR0913  the composition root calls it once, by n
 ) -> None:
     """Serve until `shutdown` is set, then let answers that are under way take `grace` more seconds.
 
-    With a certificate it is HTTPS. `listener` is left open, afterwards too. `on_crash` is called whenever a connection failed.
+    With a certificate it is HTTPS. `listener` is left open, afterwards too. `on_crash` is called whenever a
+    connection failed.
     """
     context = WorkerContext(None)
     config = _config()
@@ -117,8 +118,10 @@ async def serve_rest(  # noqa: PLR0913  the composition root calls it once, by n
         async with trio.open_nursery() as accepting:
             # A duplicate, because serve_listeners closes what it was given when it ends.
             own = trio.SocketListener(trio.socket.from_stdlib_socket(listener.dup()))
-            secured = [own] if certificate is None else [TlsListener(own, certificate, ALPN_WEB)]
-            await accepting.start(partial(trio.serve_listeners, converse, secured, handler_nursery=connections))
+            secured: trio.abc.Listener[Connection] = (
+                TlsListener(own, certificate, ALPN_WEB) if certificate is not None else own
+            )
+            await accepting.start(partial(trio.serve_listeners, converse, [secured], handler_nursery=connections))
             task_status.started()
             await shutdown.wait()
             accepting.cancel_scope.cancel()

@@ -19,8 +19,8 @@ class Kind(Generic[T]):
 
     `read` turns the text of a flag or an environment variable into a value, and `check` returns a value that
     is allowed, whatever its source; both raise `ValueError` and leave the sentence to the caller, who knows
-    where the value stood. `says` follows "it must be" in that sentence; `placeholder` stands in usage lines; `alone` is what a flag without a
-    value says, if it may stand alone.
+    where the value stood. `says` follows "it must be" in that sentence; `placeholder` stands in usage lines;
+    `alone` is what a flag without a value means, if it may stand alone.
     """
 
     placeholder: str
