@@ -21,8 +21,11 @@ from server.door import turn_away
 from server.errors import RefusedError
 from server.exports.store import Store
 from server.host import usable_cores
+from server.lag import watch_lag
 from server.live import Services
+from server.metrics import Snapshot
 from server.pool import InferencePool
+from server.rest.figures import add_metrics
 from server.rest.routes import Readiness, create_app
 from server.rest.serving import open_rest_socket, serve_rest
 from server.security import secure
@@ -80,6 +83,11 @@ class App:
         slots = self._services.pool.statistics().slots
         return Readiness(ready, "ready" if ready else "shutting down", self._streams, slots, self._model.name)
 
+    def snapshot(self) -> Snapshot:
+        """The figures for `/metrics`."""
+        services = self._services
+        return Snapshot(self.readiness().ready, self._streams, services.pool.statistics(), services.tally.statistics())
+
     def banner(self) -> str:
         """What a person wants to know when the server is ready."""
         host = f"[{self._settings.host}]" if ":" in self._settings.host else self._settings.host
@@ -103,6 +111,7 @@ class App:
                     certificate=self._certificate,
                     paths=DIALECTS,
                     max_message=self._settings.max_message_mb * 1024 * 1024,
+                    on_failure=partial(self._services.tally.fault, "connection"),
                 )
             )
             await self._draining.wait()
@@ -124,7 +133,8 @@ class App:
             owner = self._door.visitor(request)
             self._admit()
         except RefusedError as refused:
-            _logger.info("A client is refused", extra={"peer": request.peer, "reason": refused.code})
+            _logger.info("A client is refused", extra={"peer": request.address, "reason": refused.code})
+            self._services.tally.refused[refused.code] += 1
             await request.reject(refused.status, refused.code, str(refused))
             return
         wire: Wire = await request.accept(export_id)
@@ -132,10 +142,11 @@ class App:
             try:
                 owner, wire = await self._door.ask(wire)
             except RefusedError as refused:
-                _logger.info("A client is refused", extra={"peer": request.peer, "reason": refused.code})
+                _logger.info("A client is refused", extra={"peer": request.address, "reason": refused.code})
+                self._services.tally.refused[refused.code] += 1
                 await turn_away(wire, refused)
                 return
-        _logger.info("A stream begins", extra={"peer": request.peer, "key": owner or "none"})
+        _logger.info("A stream begins", extra={"peer": request.address, "key": owner or "none"})
         await self._converse(
             Session(wire, export_id, self._services, DIALECTS[request.path], self._draining, owner=owner)
         )
@@ -189,9 +200,18 @@ async def serve(settings: Settings, *, task_status: trio.TaskStatus[App] = trio.
         rest_shutdown = trio.Event()
         async with trio.open_nursery() as nursery:
             rest = create_app(store, app.readiness, security.door)
+            add_metrics(rest, app.snapshot, settings.data_dir)
             await nursery.start(
-                partial(serve_rest, rest, rest_socket, shutdown=rest_shutdown, certificate=security.certificate)
+                partial(
+                    serve_rest,
+                    rest,
+                    rest_socket,
+                    shutdown=rest_shutdown,
+                    certificate=security.certificate,
+                    on_crash=partial(services.tally.fault, "rest_connection"),
+                )
             )
+            nursery.start_soon(watch_lag, services.tally.lag)
             nursery.start_soon(security.keep_up)
             nursery.start_soon(_obey_signals, app, nursery.cancel_scope)
             task_status.started(app)

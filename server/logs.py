@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 OURS: Final = ("engine", "models", "server", "whisper.cpp")
-"""Whose lines `log_level` lets through. Libraries get to say warnings: below that some print requests, keys included."""
+"""Whose lines `log_level` lets through. Libraries get to say warnings: below that, some print requests with keys."""
 
 BESIDES: Final = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "stream", "taskName"}
 """What every record has; anything else was given as `extra`, to be shown."""

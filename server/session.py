@@ -47,11 +47,12 @@ class Session:
         owner: str | None = None,
     ) -> None:
         self._wire = wire
-        self._outbox = Outbox()
+        self._outbox = Outbox(services.tally)
         self._dialect = dialect(self._outbox)
         self._live = LiveStream(export_id, services, self._dialect, owner)
         self._stall = services.stall
         self._send_timeout = services.send_timeout
+        self._tally = services.tally
         self._draining = draining
         self._sent = trio.Event()
         self._listening = trio.CancelScope()
@@ -70,6 +71,7 @@ class Session:
                 nursery.cancel_scope.cancel()
         finally:
             await self._live.abandon()
+            self._tally.ended["stored" if self._live.stored else "interrupted"] += 1
         if self._live.stored:
             await self._wire.close(NORMAL, "")
         else:
@@ -123,6 +125,7 @@ class Session:
                     await self._wire.send(frame)
         except trio.TooSlowError:
             _logger.warning("stream %s: the client does not read; it is ended", self._live.export_id)
+            self._tally.fault("slow_reader")
             self._wire.abort()
             self._outbox.desert()
             self._listening.cancel()

@@ -89,7 +89,7 @@ class Request:
         return self._request.path.partition("?")[2]
 
     @property
-    def peer(self) -> str:
+    def address(self) -> str:
         """The address of the client, or of the proxy before it."""
         remote = self._request.remote
         return getattr(remote, "address", str(remote))
