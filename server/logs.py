@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 OURS: Final = ("engine", "models", "server", "whisper.cpp")
 """Whose lines `log_level` lets through. Libraries get to say warnings: below that, some print requests with keys."""
 
-BESIDES: Final = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "stream", "taskName"}
+BESIDES: Final = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 """What every record has; anything else was given as `extra`, to be shown."""
 
 # C0 and C1, DEL, the line ends of Unicode, and what turns the direction of writing.
@@ -44,7 +44,6 @@ def configure(level: str, form: str) -> None:
     """Log to standard error from now on; `form` is "text" or "json". Does nothing where logging is set up already."""
     handler = logging.StreamHandler()
     handler.setFormatter(Json() if form == "json" else Text())
-    handler.addFilter(_mark)
     threshold = logging.getLevelNamesMapping()[level.upper()]
     logging.basicConfig(handlers=[handler], level=max(threshold, logging.WARNING))
     for name in OURS:
@@ -92,13 +91,8 @@ def _whole(text: str) -> str:
     return text.encode("utf-8", "backslashreplace").decode()
 
 
-def _mark(record: logging.LogRecord) -> bool:
-    record.stream = _stream.get()
-    return True
-
-
 def _fields(record: logging.LogRecord) -> dict[str, object]:
-    stream = getattr(record, "stream", None)
+    stream = _stream.get()  # a record is written where it is made, in the task or thread that it is about
     given = {name: value for name, value in vars(record).items() if name not in BESIDES}
     return ({} if stream is None else {"stream": stream}) | given
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
@@ -12,12 +11,11 @@ import trio
 
 from server import keys, logs
 from server.app import serve
-from server.cli import main
 from server.errors import StartupError
 from server.settings.table import Settings
 from tests.conftest import PATIENCE, running
 from tests.speech import clips
-from tests.visitors import RefusedHandshake, Visitor
+from tests.visitors import RefusedHandshake, Visitor, stream_command
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -318,14 +316,12 @@ async def test_a_key_file_that_is_missing_is_no_open_door(tmp_path: Path) -> Non
         await serve(settings)
 
 
-async def test_the_programs_own_client_shows_its_key_on_both_ports(
-    hall: Hall, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    app, saved, clip = hall.visitor.app, tmp_path / "talk.txt", "tests/speech/en-coffee.flac"
+async def test_the_programs_own_client_shows_its_key_on_both_ports(hall: Hall, tmp_path: Path) -> None:
+    app, saved = hall.visitor.app, tmp_path / "talk.txt"
     where = ["--url", f"ws://127.0.0.1:{app.port}/", "--rest-url", f"http://127.0.0.1:{app.rest_port}"]
-    stream = partial(main, ["stream", clip, "--fast", "--save", str(saved), *where, "--key", hall.hall])
-    assert await trio.to_thread.run_sync(stream) == 0
+    done = await stream_command(*where, "--save", str(saved), "--key", hall.hall)
+    assert done.returncode == 0, done.stderr
     assert "tea?" in saved.read_text()
-    capsys.readouterr()
-    assert await trio.to_thread.run_sync(partial(main, ["stream", clip, "--fast", *where])) == 1
-    assert "needs an API key" in capsys.readouterr().err
+    told = await stream_command(*where)
+    assert told.returncode == 1
+    assert b"needs an API key" in told.stderr

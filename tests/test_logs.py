@@ -4,15 +4,24 @@ from __future__ import annotations
 
 import json
 import logging
+import re
+import signal
+import sys
+from functools import partial
+from subprocess import PIPE
 from typing import TYPE_CHECKING
 
 import trio
 from hypothesis import given
 from hypothesis import strategies as st
 
-from server import logs
+from server import keys, logs
+from tests.conftest import PATIENCE
+from tests.visitors import stream_command
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import pytest
 
 FORGED = "x\n2026-01-01T00:00:00.000Z ERROR server: forged\r\x1b[2J\u2028\x85\x00\u202egnp"
@@ -27,7 +36,6 @@ def record(message: str, *args: object, exc_info: bool = False, **extra: object)
             error = (type(caught), caught, caught.__traceback__)
     made = logging.LogRecord("server.x", logging.WARNING, "f.py", 1, message, args, error)
     vars(made).update(extra)
-    logs._mark(made)
     return made
 
 
@@ -102,3 +110,32 @@ def test_the_level_is_for_our_own_lines(monkeypatch: pytest.MonkeyPatch) -> None
     finally:
         for name, level in levels.items():
             logging.getLogger(name).setLevel(level)
+
+
+async def test_a_server_logs_json_with_streams_and_without_keys(tmp_path: Path) -> None:
+    secret, _ = keys.add(tmp_path / "keys", "hall")
+    serve = [sys.executable, "-m", "server.cli", "serve", "--port", "0", "--rest-port", "0"]
+    chosen = ["--keys-file", str(tmp_path / "keys"), "--data-dir", str(tmp_path), "--log-format", "json"]
+    command = [*serve, *chosen, "--log-level", "debug"]
+    with trio.fail_after(PATIENCE), (tmp_path / "log").open("wb") as log:
+        async with trio.open_nursery() as nursery:
+            process = await nursery.start(partial(trio.run_process, command, stdout=PIPE, stderr=log))
+            said = ""
+            while "\n" not in said:
+                said += (await process.stdout.receive_some()).decode()
+            port = int(re.findall(r"ws://127.0.0.1:(\d+)/", said)[0])
+            rest_port = int(re.findall(r"http://127.0.0.1:(\d+)/", said)[0])
+            where = ["--url", f"ws://127.0.0.1:{port}/", "--rest-url", f"http://127.0.0.1:{rest_port}"]
+            done = await stream_command(*where, "--key", secret, "--save", str(tmp_path / "talk.txt"))
+            assert done.returncode == 0, done.stderr
+            refused = await stream_command("--url", f"ws://127.0.0.1:{port}/elsewhere?token={secret}")
+            assert refused.returncode == 1
+            process.send_signal(signal.SIGTERM)
+    assert process.returncode == 0
+    written = (tmp_path / "log").read_text()
+    assert secret not in written
+    lines = [json.loads(line) for line in written.splitlines()]
+    (begin,) = [line for line in lines if line["message"] == "A stream begins"]
+    assert (begin["key"], begin["peer"], len(begin["stream"])) == ("hall", "127.0.0.1", 32)
+    (end,) = [line for line in lines if line["message"] == "The stream has ended"]
+    assert end["stream"] == begin["stream"]

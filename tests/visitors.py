@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import http.client
 import json
+import os
 import ssl
+import subprocess
+import sys
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +22,15 @@ if TYPE_CHECKING:
     from server.app import App
 
 Headers = dict[str, str]
+
+
+async def stream_command(*options: str, **environ: str) -> subprocess.CompletedProcess[bytes]:
+    """Run `trioscribe stream` on a short recording, as a program of its own."""
+    command = [sys.executable, "-m", "server.cli", "stream", "tests/speech/en-coffee.flac", "--fast", *options]
+    with trio.fail_after(PATIENCE):
+        return await trio.run_process(
+            command, capture_stdout=True, capture_stderr=True, check=False, env=os.environ | environ
+        )
 
 
 class RefusedHandshake(Exception):  # noqa: N818 - it is what is looked for
