@@ -15,20 +15,29 @@ from engine.types import SAMPLE_RATE
 from engine.vad import SileroDetector
 from engine.whisper import Decoding, WhisperRecognizer, languages, logging_to
 from models.library import DEMONSTRATION, find
+from server import logs
 from server.dialects import DIALECTS
+from server.door import turn_away
+from server.errors import RefusedError
 from server.exports.store import Store
 from server.host import usable_cores
+from server.lag import watch_lag
 from server.live import Services
+from server.metrics import Snapshot
 from server.pool import InferencePool
+from server.rest.figures import add_metrics
 from server.rest.routes import Readiness, create_app
 from server.rest.serving import open_rest_socket, serve_rest
+from server.security import secure
 from server.session import Session
 from server.transport import Request, open_listeners, serve_websockets
 from server.wire import DisconnectedError
 
 if TYPE_CHECKING:
     from models.library import Model
+    from server.security import Security
     from server.settings.table import Settings
+    from server.wire import Wire
 
 REST_GRACE_SECONDS: Final = 6.0
 """A second more than REST takes on its own to let running downloads end."""
@@ -40,11 +49,13 @@ _native_logger = logging.getLogger("whisper.cpp")
 class App:
     """A server that has been put together and listens; `run` serves until `drain` is called."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  the composition root calls it once, by name
         self,
+        *,
         settings: Settings,
         model: Model,
         services: Services,
+        security: Security,
         listeners: list[trio.SocketListener],
         rest_port: int,
     ) -> None:
@@ -53,6 +64,8 @@ class App:
         self._settings = settings
         self._model = model
         self._services = services
+        self._door = security.door
+        self._certificate = security.certificate
         self._listeners = listeners
         self._draining = trio.Event()
         self._idle = trio.Event()
@@ -70,14 +83,20 @@ class App:
         slots = self._services.pool.statistics().slots
         return Readiness(ready, "ready" if ready else "shutting down", self._streams, slots, self._model.name)
 
+    def snapshot(self) -> Snapshot:
+        """The figures for `/metrics`."""
+        services = self._services
+        return Snapshot(self.readiness().ready, self._streams, services.pool.statistics(), services.tally.statistics())
+
     def banner(self) -> str:
         """What a person wants to know when the server is ready."""
         host = f"[{self._settings.host}]" if ":" in self._settings.host else self._settings.host
         slots = self._services.pool.statistics().slots
+        s = "" if self._certificate is None else "s"
         note = f", {DEMONSTRATION}" if self._model.demonstration else ""
         return (
-            f"trioscribe is ready: stream to ws://{host}:{self.port}/, "
-            f"exports at http://{host}:{self.rest_port}/exports (documented at /docs); "
+            f"trioscribe is ready: stream to ws{s}://{host}:{self.port}/, "
+            f"exports at http{s}://{host}:{self.rest_port}/exports (documented at /docs); "
             f"model {self._model.name}{note}; {slots} inference slot{'s' if slots != 1 else ''}"
         )
 
@@ -89,8 +108,10 @@ class App:
                     serve_websockets,
                     self._handle,
                     self._listeners,
+                    certificate=self._certificate,
                     paths=DIALECTS,
                     max_message=self._settings.max_message_mb * 1024 * 1024,
+                    on_failure=partial(self._services.tally.fault, "connection"),
                 )
             )
             await self._draining.wait()
@@ -99,18 +120,48 @@ class App:
             nursery.cancel_scope.cancel()
 
     async def _handle(self, request: Request) -> None:
-        if self._draining.is_set():
-            await request.reject(503, "shutting_down", "The server is shutting down; connect again later.")
-            return
         export_id = self._services.store.new_id()
+        with logs.about_stream(export_id):
+            try:
+                await self._receive(request, export_id)
+            except DisconnectedError as gone:
+                _logger.info("A handshake broke off: %s", gone)
+
+    async def _receive(self, request: Request, export_id: str) -> None:
+        """Let a client in, if it may come in, and serve it."""
+        try:
+            owner = self._door.visitor(request)
+            self._admit()
+        except RefusedError as refused:
+            _logger.info("A client is refused", extra={"peer": request.address, "reason": refused.code})
+            self._services.tally.refused[refused.code] += 1
+            await request.reject(refused.status, refused.code, str(refused))
+            return
+        wire: Wire = await request.accept(export_id)
+        if self._door.locked and owner is None:
+            try:
+                owner, wire = await self._door.ask(wire)
+            except RefusedError as refused:
+                _logger.info("A client is refused", extra={"peer": request.address, "reason": refused.code})
+                self._services.tally.refused[refused.code] += 1
+                await turn_away(wire, refused)
+                return
+        _logger.info("A stream begins", extra={"peer": request.address, "key": owner or "none"})
+        await self._converse(
+            Session(wire, export_id, self._services, DIALECTS[request.path], self._draining, owner=owner)
+        )
+
+    def _admit(self) -> None:
+        if self._draining.is_set():
+            raise RefusedError(503, "shutting_down", "The server is shutting down; connect again later.")
+
+    async def _converse(self, session: Session) -> None:
         self._streams += 1
         try:
-            wire = await request.accept(export_id)
-            await Session(wire, export_id, self._services, DIALECTS[request.path], self._draining).run()
-        except DisconnectedError as gone:
-            _logger.info("A handshake broke off: %s", gone)
+            await session.run()
         finally:
             self._streams -= 1
+            _logger.info("The stream has ended")
             if self._draining.is_set() and not self._streams:
                 self._idle.set()
 
@@ -120,7 +171,8 @@ async def serve(settings: Settings, *, task_status: trio.TaskStatus[App] = trio.
 
     Reports the `App` when it is ready. Raises `StartupError` or `ModelError` if it cannot start.
     """
-    logging.basicConfig(level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    logs.configure(settings.log_level, settings.log_format)
+    security = await secure(settings)
     model = find(settings.model, settings.models_dir)
     store = Store(settings.data_dir)
     await store.prepare()
@@ -137,12 +189,30 @@ async def serve(settings: Settings, *, task_status: trio.TaskStatus[App] = trio.
             stall=settings.stall_s,
             send_timeout=settings.send_timeout_s,
         )
-        app = App(settings, model, services, listeners, rest_socket.getsockname()[1])
+        app = App(
+            settings=settings,
+            model=model,
+            services=services,
+            security=security,
+            listeners=listeners,
+            rest_port=rest_socket.getsockname()[1],
+        )
         rest_shutdown = trio.Event()
         async with trio.open_nursery() as nursery:
+            rest = create_app(store, app.readiness, security.door)
+            add_metrics(rest, app.snapshot, settings.data_dir)
             await nursery.start(
-                partial(serve_rest, create_app(store, app.readiness), rest_socket, shutdown=rest_shutdown)
+                partial(
+                    serve_rest,
+                    rest,
+                    rest_socket,
+                    shutdown=rest_shutdown,
+                    certificate=security.certificate,
+                    on_crash=partial(services.tally.fault, "rest_connection"),
+                )
             )
+            nursery.start_soon(watch_lag, services.tally.lag)
+            nursery.start_soon(security.keep_up)
             nursery.start_soon(_obey_signals, app, nursery.cancel_scope)
             task_status.started(app)
             print(app.banner(), flush=True)  # noqa: T201 - the ready line is for people and for scripts that wait

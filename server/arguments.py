@@ -34,6 +34,10 @@ Every setting is a flag, an environment variable ({PREFIX}STEP_MS for
 --step-ms) and a key of a TOML file (step_ms = 500). The command line wins over
 the environment, and that over the file.
 """
+ABOUT_KEYS: Final = """\
+A server with a key file lets nobody in without a key from it. The file has only
+hashes: a key is shown once, when it is made. Each holder sees its own exports.
+"""
 ABOUT_STREAM: Final = """\
 Shows captions while the audio is streamed, and at its end where the transcript
 is. In a pipe, the output is the finished text alone. Ctrl-C ends the audio and
@@ -57,6 +61,7 @@ Writes a smaller copy of a model, as whisper.cpp's own program does: q8_0 takes
 little more than half the room of f16, q5_1 little more than a third.
 """
 MODEL_SETTINGS: Final = frozenset({"models_dir", "models_mirror"})
+KEY_SETTINGS: Final = frozenset({"keys_file"})
 MODEL_ACTIONS: Final[tuple[tuple[str, str | int | None, str], ...]] = (
     ("list", None, "show the models that are here, and those that can be had"),
     ("pull", "+", "fetch models; one that broke off is gone on with"),
@@ -76,6 +81,7 @@ def parser() -> argparse.ArgumentParser:
     config = _add_command(commands, "config", "show the settings, and where each comes from", ABOUT_SETTINGS)
     config.add_argument("--toml", action="store_true", help="write them as a file for --config")
     _add_settings(config)
+    _add_keys(_add_command(commands, "keys", "make, list and revoke the API keys of a server", ABOUT_KEYS))
     stream = _add_command(commands, "stream", "transcribe a file, a pipe or the microphone", ABOUT_STREAM)
     stream.epilog = STREAM_EXAMPLES
     _add_stream(stream)
@@ -109,6 +115,17 @@ def _add_models(command: argparse.ArgumentParser) -> None:
         _add_settings(action, MODEL_SETTINGS)
 
 
+def _add_keys(command: argparse.ArgumentParser) -> None:
+    actions = command.add_subparsers(title="actions", metavar="ACTION", dest="action", required=True)
+    add = _add_command(actions, "add", "make a key, and print it", "Make a key, and print it: once.")
+    add.add_argument("name", metavar="NAME", help="who holds it; exports belong to this name")
+    listed = _add_command(actions, "list", "show ID, date and holder of each key", "Show ID, date and holder of each.")
+    revoke = _add_command(actions, "revoke", "take keys out of force", "Take keys out of force.")
+    revoke.add_argument("which", metavar="ID|NAME", help="one key by its ID, or all keys of a holder")
+    for action in (add, listed, revoke):
+        _add_settings(action, KEY_SETTINGS)
+
+
 def _add_settings(command: argparse.ArgumentParser, names: Collection[str] | None = None) -> None:
     command.add_argument("--config", metavar="FILE", help=f"TOML file with settings (environment: {CONFIG_VARIABLE})")
     for row in table():
@@ -138,6 +155,8 @@ def _add_row(command: argparse.ArgumentParser, row: Row, purpose: str, read: Cal
         row.flag,
         dest=row.name,
         metavar=row.kind.placeholder,
+        nargs="?" if row.kind.alone else None,
+        const=row.kind.alone,
         type=read,
         help=purpose.replace("%", "%%"),
         default=argparse.SUPPRESS,

@@ -57,6 +57,8 @@ def _run(options: argparse.Namespace) -> None:
             effective = _effective(options)
             print(as_toml(effective) if options.toml else as_table(effective))  # noqa: T201 - likewise
             sys.stdout.flush()  # here, where a reader who has gone is expected
+        case "keys":
+            _keys(options, _effective(options))
         case "stream":
             _stream(options)
         case "models":
@@ -101,6 +103,12 @@ def _stream(options: argparse.Namespace) -> None:
         save_as=options.save,
     )
     trio.run(listen, order)
+
+
+def _keys(options: argparse.Namespace, effective: Effective) -> None:
+    from server.commands.keys import run  # noqa: PLC0415
+
+    run(options, effective.settings)
 
 
 def _models(options: argparse.Namespace, effective: Effective) -> None:

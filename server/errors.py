@@ -22,7 +22,10 @@ class StoreError(ServerError):
 
 
 class ExportNotFoundError(StoreError):
-    """There is no export under this ID (or the ID is not one)."""
+    """There is no export under this ID (or the ID is not one), or none that the asker may see."""
+
+    def __init__(self, message: str = "There is no such export; it may have been deleted.") -> None:
+        super().__init__(message)
 
 
 class ExportNotReadyError(StoreError):
@@ -31,6 +34,19 @@ class ExportNotReadyError(StoreError):
 
 class StartupError(ServerError):
     """The server cannot start: a port in use, a data directory that cannot be written, a model that fails."""
+
+
+class KeyFileError(ServerError):
+    """The file of API keys cannot be read or changed, or a name in it is not allowed."""
+
+
+class RefusedError(ServerError):
+    """Someone may not come in. `status` is HTTP's; `code` a stable word for programs, the message for people."""
+
+    def __init__(self, status: int, code: str, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+        self.code = code
 
 
 class ClientError(ServerError):

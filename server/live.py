@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
 import trio
@@ -12,7 +12,9 @@ from engine import types
 from engine.errors import AbortedError, EngineError
 from engine.stream import Stream
 from server.errors import ProtocolError, StoreError
+from server.latency import LatencyMeter
 from server.protocol import StreamConfig, WireFinal, wire_final
+from server.tally import Tally
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -45,22 +47,25 @@ class Services:
     model: str
     stall: float
     send_timeout: float
+    tally: Tally = field(default_factory=Tally)
 
 
 class LiveStream:
     """The shell around an `engine.stream.Stream`. It begins with the first audio, or with its end if there is none."""
 
-    def __init__(self, export_id: str, services: Services, dialect: Dialect) -> None:
+    def __init__(self, export_id: str, services: Services, dialect: Dialect, owner: str | None = None) -> None:
         self.export_id = export_id
         self.ended = False
         self.stored = False
         self._services = services
         self._dialect = dialect
+        self._owner = owner
         self._rate = dialect.rate
         self._policy = services.policy
         self._stream: Stream | None = None
         self._recorder: Recorder | None = None
         self._storage_failed = False
+        self._latency = LatencyMeter()
         self._changed = trio.Event()
         self._publishing = trio.Lock()
         self._queued_for_partial = False
@@ -104,6 +109,8 @@ class LiveStream:
             while stream.room < len(piece):
                 await self._changed.wait()
             stream.feed(piece)
+            self._latency.heard(stream.received, trio.current_time())
+            self._services.tally.audio += len(piece) / types.BYTES_PER_SAMPLE / self._rate
             await self._publish(stream)
 
     async def pause(self) -> None:
@@ -162,7 +169,7 @@ class LiveStream:
         if self._stream is None:
             try:
                 self._recorder = await self._services.store.record(
-                    self.export_id, sample_rate=self._rate, model=self._services.model
+                    self.export_id, sample_rate=self._rate, model=self._services.model, owner=self._owner
                 )
             except StoreError as error:
                 self._storage_is_failing(error)
@@ -177,17 +184,20 @@ class LiveStream:
             window = stream.next_window()
             if window is None:
                 return
+            begun = trio.current_time()
             try:
                 hypothesis = await slot.recognize(window)
             except EngineError as error:
                 stream.fail()
                 if not isinstance(error, AbortedError):
+                    self._services.tally.fault("inference")
                     _logger.exception("stream %s: an inference failed; the stream goes on", self.export_id)
             except BaseException:
                 stream.fail()
                 raise
             else:
                 stream.accept(hypothesis)
+                self._services.tally.inference.observe(trio.current_time() - begun)
 
     async def _publish(self, stream: Stream) -> None:
         """Let the other tasks know what has changed; hand out what there is to say, to the disk and then the client."""
@@ -199,8 +209,21 @@ class LiveStream:
                 if isinstance(event, types.Final):
                     await self._record(wire_final(event))
                 self._dialect.say(event)
+                self._count(event)
             if not stream.urgent:
                 self._dialect.settled()
+
+    def _count(self, event: types.Event) -> None:
+        now, tally = trio.current_time(), self._services.tally
+        if isinstance(event, types.Partial):
+            tally.partials += 1
+            self._latency.partial(event.text, now)
+        else:
+            tally.words += len(event.words)
+            taken = self._latency.final(event, now)
+            tally.final.observe(taken.final)
+            for seconds in taken.words:
+                tally.stable_word.observe(seconds)
 
     async def _record(self, heard: bytes | WireFinal) -> None:
         if self._recorder is None or self._storage_failed:
@@ -216,6 +239,7 @@ class LiveStream:
     def _storage_is_failing(self, error: StoreError) -> None:
         _logger.error("stream %s: %s", self.export_id, error)
         if not self._storage_failed:
+            self._services.tally.fault("storage")
             self._dialect.complain("storage", f"This stream cannot be stored: {error}")
         self._storage_failed = True
 

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from collections import deque
+from typing import TYPE_CHECKING
 
 import trio
+
+if TYPE_CHECKING:
+    from server.tally import Tally
 
 
 class Outbox:
@@ -14,7 +18,9 @@ class Outbox:
     does not read is ended after a timeout, which closes its outbox.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, tally: Tally) -> None:
+        """`tally` counts the partials that are replaced before anyone takes them."""
+        self._tally = tally
         self._frames: deque[str] = deque()
         self._partial: str | None = None
         self._closed = False
@@ -35,6 +41,7 @@ class Outbox:
     def put_partial(self, frame: str) -> None:
         """Replace the partial that waits."""
         if not self._closed:
+            self._tally.conflated += self._partial is not None
             self._partial = frame
             self._wake()
 

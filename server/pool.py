@@ -20,11 +20,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class PoolStatistics:
-    """A snapshot: slots in all, slots at work, streams that wait for one."""
+    """A snapshot: slots in all, slots at work, streams that wait for one, and the longest wait so far in seconds."""
 
     slots: int
     busy: int
     waiting: int
+    waited: float = 0.0
 
 
 class InferencePool:
@@ -63,7 +64,8 @@ class InferencePool:
 
     def statistics(self) -> PoolStatistics:
         """How busy the pool is now."""
-        return PoolStatistics(self._scheduler.slots, self._scheduler.busy, self._scheduler.waiting)
+        waited = self._scheduler.waited(trio.current_time())
+        return PoolStatistics(self._scheduler.slots, self._scheduler.busy, self._scheduler.waiting, waited)
 
     def close(self) -> None:
         """Free the recognizers. All slots must have been given back."""

@@ -41,6 +41,11 @@ class Scheduler:
         """How many tickets wait for a slot."""
         return len(self._line)
 
+    def waited(self, now: float) -> float:
+        """How long the ticket that has waited longest has been in the line."""
+        since = (each.deadline if each.final else each.deadline - PARTIAL_PATIENCE for each in self._line)
+        return now - min(since, default=now)
+
     @property
     def threads(self) -> int:
         """Cores for the inference granted last: all that nobody else wants, but one at least.

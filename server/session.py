@@ -31,22 +31,28 @@ _logger = logging.getLogger(__name__)
 
 
 class Session:
-    """One stream of one client. When `draining` is set no more audio is waited for, and the stream is finished."""
+    """One stream of one client. When `draining` is set no more audio is waited for, and the stream is finished.
 
-    def __init__(
+    `owner` is the holder of the client's API key; the export will be theirs.
+    """
+
+    def __init__(  # noqa: PLR0913  the composition root calls it once
         self,
         wire: Wire,
         export_id: str,
         services: Services,
         dialect: Callable[[Outbox], Dialect],
         draining: trio.Event,
+        *,
+        owner: str | None = None,
     ) -> None:
         self._wire = wire
-        self._outbox = Outbox()
+        self._outbox = Outbox(services.tally)
         self._dialect = dialect(self._outbox)
-        self._live = LiveStream(export_id, services, self._dialect)
+        self._live = LiveStream(export_id, services, self._dialect, owner)
         self._stall = services.stall
         self._send_timeout = services.send_timeout
+        self._tally = services.tally
         self._draining = draining
         self._sent = trio.Event()
         self._listening = trio.CancelScope()
@@ -65,6 +71,7 @@ class Session:
                 nursery.cancel_scope.cancel()
         finally:
             await self._live.abandon()
+            self._tally.ended["stored" if self._live.stored else "interrupted"] += 1
         if self._live.stored:
             await self._wire.close(NORMAL, "")
         else:
@@ -118,6 +125,7 @@ class Session:
                     await self._wire.send(frame)
         except trio.TooSlowError:
             _logger.warning("stream %s: the client does not read; it is ended", self._live.export_id)
+            self._tally.fault("slow_reader")
             self._wire.abort()
             self._outbox.desert()
             self._listening.cancel()

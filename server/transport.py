@@ -12,10 +12,13 @@ import trio
 import trio_websocket
 
 from server.errors import StartupError
+from server.tls import ALPN_WEBSOCKET, TlsListener
 from server.wire import DisconnectedError
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Collection
+
+    from server.tls import Certificate
 
 SUBPROTOCOLS: Final = ("audio.drachtio.org",)
 """Subprotocols that clients insist on hearing back (mod_audio_fork); none changes what is said."""
@@ -28,6 +31,8 @@ MESSAGE_QUEUE: Final = 2
 HANDSHAKE_SECONDS: Final = 10.0
 CLOSE_SECONDS: Final = 5.0
 """A healthy client sends its request, and answers a close, within a round trip; these bound the others."""
+
+UNAUTHORIZED: Final = 401
 
 CLEAN_CODES: Final = frozenset({1000, 1001, 1005})
 
@@ -78,6 +83,24 @@ class Request:
         """The path without its query."""
         return self._request.path.partition("?")[0]
 
+    @property
+    def query(self) -> str:
+        """What follows the path's question mark. It may hold a key: it is not for the log."""
+        return self._request.path.partition("?")[2]
+
+    @property
+    def address(self) -> str:
+        """The address of the client, or of the proxy before it."""
+        remote = self._request.remote
+        return getattr(remote, "address", str(remote))
+
+    def header(self, name: str) -> str | None:
+        """The value of a header, the first if there are several; None if there is none."""
+        if name == "host":  # the library keeps it apart
+            return self._request._event.host or None  # noqa: SLF001 - it is offered nowhere else
+        wanted = name.encode()
+        return next((value.decode("latin-1") for key, value in self._request.headers if key.lower() == wanted), None)
+
     async def accept(self, export_id: str) -> WebSocketWire:
         """Complete the handshake; the client learns its export's ID from a header. Raises `DisconnectedError`."""
         proposed = self._request.proposed_subprotocols
@@ -93,7 +116,10 @@ class Request:
     async def reject(self, status: int, code: str, sentence: str) -> None:
         """Answer with an HTTP error and a JSON body."""
         body = json.dumps({"error": code, "message": sentence}).encode()
-        await self._request.reject(status, extra_headers=[(b"Content-Type", b"application/json")], body=body)
+        headers = [(b"Content-Type", b"application/json")]
+        if status == UNAUTHORIZED:
+            headers.append((b"WWW-Authenticate", b"Bearer"))
+        await self._request.reject(status, extra_headers=headers, body=body)
 
 
 class _Guard:
@@ -120,15 +146,19 @@ class _Guard:
             self._on_failure()
 
 
-async def serve_websockets(
+async def serve_websockets(  # noqa: PLR0913  the composition root calls it once, by name
     handle: Callable[[Request], Awaitable[None]],
     listeners: list[trio.SocketListener],
     *,
+    certificate: Certificate | None = None,
     paths: Collection[str],
     max_message: int,
     on_failure: Callable[[], None] = lambda: None,
 ) -> None:
-    """Serve until cancelled, which ends all connections. `max_message` in bytes; a larger one closes with 1009."""
+    """Serve until cancelled, which ends all connections; with a certificate, over TLS.
+
+    `max_message` in bytes; a larger one closes with 1009.
+    """
 
     async def guarded(request: trio_websocket.WebSocketRequest) -> None:
         wrapped = Request(request)
@@ -139,10 +169,12 @@ async def serve_websockets(
                 404, "not_found", f"Nothing is at {wrapped.path[:200]}; connect to {' or '.join(paths)}."
             )
 
+    secured = [TlsListener(each, certificate, ALPN_WEBSOCKET) for each in listeners] if certificate else listeners
     async with trio.open_nursery() as nursery:
         server = trio_websocket.WebSocketServer(
             guarded,
-            listeners,
+            # Of these too it only uses that they give out streams.
+            cast("list[trio.SocketListener]", secured),
             handler_nursery=cast("trio.Nursery", _Guard(nursery, on_failure)),  # it uses start_soon alone
             message_queue_size=MESSAGE_QUEUE,
             max_message_size=max_message,

@@ -131,7 +131,7 @@ def test_the_documentation_has_every_setting_with_its_default_and_what_is_allowe
     }
     assert list(rows) == [row.name for row in table()]
     for row in table():
-        default = "" if row.default == "" else str(row.default)
+        default = str(row.default).lower() if isinstance(row.default, bool) else str(row.default)
         if row.name not in {"data_dir", "models_dir"}:  # they differ from machine to machine
             assert rows[row.name][1].strip("` ").removesuffix(".0") == default.removesuffix(".0"), row.name
         assert rows[row.name][2] == row.kind.says, row.name

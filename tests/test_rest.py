@@ -13,8 +13,10 @@ import msgspec
 import pytest
 import trio
 
+from server.door import Door
 from server.errors import StartupError
 from server.exports.store import Store
+from server.origins import Origins
 from server.protocol import WireFinal, WireWord
 from server.rest.download import parse_range
 from server.rest.routes import Readiness, create_app
@@ -31,6 +33,7 @@ FINALS = [
     WireFinal((WireWord(0.7, 3.0, 2.0, "日本"),), "日本"),
 ]
 PCM = bytes(range(256)) * 500
+OPEN_DOOR = Door(None, Origins())
 READY = Readiness(True, "ready", 1, 2, "tiny")
 
 
@@ -53,7 +56,7 @@ async def export_id(store: Store) -> str:
 
 @pytest.fixture
 async def client(store: Store) -> TestClientProtocol:
-    return create_app(store, lambda: READY).test_client()
+    return create_app(store, lambda: READY, OPEN_DOOR).test_client()
 
 
 async def refused(
@@ -171,10 +174,10 @@ async def test_deleting(client: TestClientProtocol, export_id: str) -> None:
 
 
 async def test_health_and_readiness(store: Store) -> None:
-    ready = create_app(store, lambda: READY).test_client()
+    ready = create_app(store, lambda: READY, OPEN_DOOR).test_client()
     assert await (await ready.get("/health")).get_json() == {"status": "ok"}
     assert await (await ready.get("/ready")).get_json() == msgspec.to_builtins(READY)
-    not_ready = create_app(store, lambda: Readiness(False, "shutting down", 1, 2, "tiny")).test_client()
+    not_ready = create_app(store, lambda: Readiness(False, "shutting down", 1, 2, "tiny"), OPEN_DOOR).test_client()
     response = await not_ready.get("/ready")
     assert response.status_code == 503
     assert (await response.get_json())["reason"] == "shutting down"
@@ -193,7 +196,7 @@ async def test_a_mistake_in_the_server_is_json_too(store: Store, caplog: pytest.
     def fail() -> Readiness:
         raise RuntimeError("secret detail")
 
-    body = await refused(create_app(store, fail).test_client(), 500, "/ready")
+    body = await refused(create_app(store, fail, OPEN_DOOR).test_client(), 500, "/ready")
     assert "secret" not in json.dumps(body)
     assert "secret detail" in caplog.text
 
@@ -287,7 +290,7 @@ async def start(store: Store, nursery: trio.Nursery) -> AsyncIterator[Callable[.
 
         async def start(grace: float = 5.0) -> Server:
             server = Server(listener)
-            app = create_app(store, lambda: READY)
+            app = create_app(store, lambda: READY, OPEN_DOOR)
 
             async def run(task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
                 await serve_rest(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import ssl
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -40,7 +41,9 @@ async def dial(url: str) -> Stream:
     try:
         with trio.fail_after(CONNECT_TIMEOUT_S):
             if parts.scheme == "wss":
-                return await trio.open_ssl_over_tcp_stream(host, port, https_compatible=True)
+                stream = await trio.open_ssl_over_tcp_stream(host, port, https_compatible=True)
+                await _secure(stream, url)
+                return stream
             return await trio.open_tcp_stream(host, port)
     except trio.TooSlowError as error:
         raise _too_slow(url) from error
@@ -50,6 +53,20 @@ async def dial(url: str) -> Stream:
         number = root.errno if isinstance(root, OSError) else None
         reason = os.strerror(number) if number and number in errno.errorcode else getattr(root, "strerror", root)
         raise ClientError(f"No server answers at {url} ({reason}). Is `trioscribe serve` running there?") from error
+
+
+async def _secure(stream: trio.SSLStream[trio.SocketStream], url: str) -> None:
+    try:
+        await stream.do_handshake()
+    except trio.BrokenResourceError as error:
+        await trio.aclose_forcefully(stream)
+        cause = error.__cause__
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            raise ClientError(
+                f"The certificate of the server at {url} is not trusted: {cause.verify_message}. If it is your own, "
+                "name the certificate of who issued it in the environment, SSL_CERT_FILE=FILE."
+            ) from error
+        raise ClientError(f"What answers at {url} does not speak TLS. Is it ws:// instead of wss://?") from error
 
 
 async def shake_hands(nursery: trio.Nursery, stream: Stream, url: str) -> trio_websocket.WebSocketConnection:

@@ -34,7 +34,8 @@ class Export(msgspec.Struct, frozen=True, kw_only=True):
 
     `state` is "live" while the stream goes on, "complete" once it ended in good order, "interrupted" if it
     did not, and "damaged" if `meta.json` cannot be read (never stored: what the other files tell stands in).
-    `duration` is in seconds; `words`, `finals` and `language` are settled when the stream ends.
+    `duration` is in seconds; `words`, `finals` and `language` are settled when the stream ends. `owner` is the
+    holder of the API key that the stream came with; an export without one is seen only where no keys are needed.
     """
 
     id: str
@@ -47,6 +48,7 @@ class Export(msgspec.Struct, frozen=True, kw_only=True):
     words: int = 0
     finals: int = 0
     model: str = ""
+    owner: str | None = None
     format: Literal[1] = 1
 
 
@@ -136,6 +138,7 @@ def survey(folder: Path, known: Export | None = None) -> Export:
         words=sum(len(final.result) for final in finals),
         finals=len(finals),
         model=known.model if known else "",
+        owner=known.owner if known else None,
     )
 
 

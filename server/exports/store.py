@@ -79,11 +79,14 @@ class Store:
         """Make an ID that cannot be guessed: 32 lower-case hex digits."""
         return secrets.token_hex(16)
 
-    async def record(self, export_id: str, *, sample_rate: int, model: str) -> Recorder:
-        """Begin the export of a stream with `sample_rate` samples a second. The ID is one of `new_id`."""
+    async def record(self, export_id: str, *, sample_rate: int, model: str, owner: str | None = None) -> Recorder:
+        """Begin the export of a stream with `sample_rate` samples a second. The ID is one of `new_id`.
+
+        `owner` is the holder of the key that the client came with, if any.
+        """
         folder = self._path(export_id)
         now = timestamp(datetime.now(UTC))
-        export = Export(id=export_id, state="live", created=now, sample_rate=sample_rate, model=model)
+        export = Export(id=export_id, state="live", created=now, sample_rate=sample_rate, model=model, owner=owner)
 
         def begin() -> Recorder:
             begin_files(folder, export)
@@ -91,8 +94,8 @@ class Store:
 
         return await self._run(begin, self._writing)
 
-    async def page(self, *, limit: int, before: str | None = None) -> ExportPage:
-        """List at most `limit` exports, newest first, from after the cursor `before`.
+    async def page(self, *, limit: int, before: str | None = None, owner: str | None = None) -> ExportPage:
+        """List at most `limit` exports, newest first, from after the cursor `before`; only those of `owner` if given.
 
         Raises `InvalidCursorError` if `before` is not the `next` of a page.
         """
@@ -105,7 +108,8 @@ class Store:
         # Each request reads every meta.json (some 20 us each). An index would be faster, and wrong as soon as
         # somebody removes a folder by hand, which the layout allows.
         exports = await self._run(self._scan, self._reading)
-        older = [export for export in exports if cursor is None or (export.created, export.id) < cursor]
+        own = (export for export in exports if owner in {None, export.owner})
+        older = [export for export in own if cursor is None or (export.created, export.id) < cursor]
         shown = tuple(older[:limit])
         more = shown and len(older) > limit
         return ExportPage(shown, f"{shown[-1].created}.{shown[-1].id}" if more else None)
@@ -149,7 +153,7 @@ class Store:
                 return job()
             except OSError as error:
                 if isinstance(error, FileNotFoundError) and self._folder.is_dir():
-                    raise ExportNotFoundError("There is no such export; it may have been deleted.") from error
+                    raise ExportNotFoundError from error
                 raise StoreError(f"The disk with {self._folder} failed: {error.strerror or error}.") from error
 
         return await trio.to_thread.run_sync(run, limiter=limiter)

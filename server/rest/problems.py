@@ -10,13 +10,15 @@ from quart import jsonify, request
 from quart_schema import RequestSchemaValidationError
 from werkzeug.exceptions import HTTPException
 
-from server.errors import ExportNotFoundError, ExportNotReadyError, InvalidCursorError, StoreError
+from server.errors import ExportNotFoundError, ExportNotReadyError, InvalidCursorError, RefusedError, StoreError
 
 if TYPE_CHECKING:
     from quart.wrappers import Response
     from quart_trio import QuartTrio
 
 _logger = logging.getLogger(__name__)
+
+UNAUTHORIZED: Final = 401
 
 HINTS: Final = {
     404: "GET /docs shows what there is.",
@@ -57,6 +59,19 @@ def handle_errors(app: QuartTrio) -> None:
         _logger.error("%s %s: %s", request.method, request.path, error)
         return _answer(500, ErrorBody("storage_failed", str(error), "Check the disk and the rights of its files."))
 
+    _handle_requests(app)
+    _handle_mistakes(app)
+
+
+def _handle_requests(app: QuartTrio) -> None:
+    @app.errorhandler(RefusedError)
+    async def refused(error: RefusedError) -> Response:
+        hint = "GET /docs shows what there is." if error.status == UNAUTHORIZED else "GET /health works from anywhere."
+        response = _answer(error.status, ErrorBody(error.code, str(error), hint))
+        if error.status == UNAUTHORIZED:
+            response.headers["WWW-Authenticate"] = "Bearer"
+        return response
+
     @app.errorhandler(RequestSchemaValidationError)
     async def bad_query(error: RequestSchemaValidationError) -> Response:
         message = f"The query is not understood: {error.validation_error}."
@@ -73,6 +88,8 @@ def handle_errors(app: QuartTrio) -> None:
                 response.headers[name] = value
         return response
 
+
+def _handle_mistakes(app: QuartTrio) -> None:
     @app.errorhandler(Exception)
     async def unexpected(error: Exception) -> Response:
         _logger.error("%s %s failed", request.method, request.path, exc_info=error)

@@ -21,11 +21,11 @@ from quart_trio import QuartTrio
 from quart_trio.wrappers import TrioResponse as Response
 from werkzeug.exceptions import NotAcceptable
 
-from server.errors import ExportNotReadyError
 from server.exports.export import Export
 from server.exports.formats import FORMATS
 from server.exports.store import ExportPage, Store
 from server.protocol import WireFinal
+from server.rest.access import guard, shelf
 from server.rest.download import send_file
 from server.rest.openapi import Description
 from server.rest.problems import ErrorBody, handle_errors
@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from quart.json.provider import DefaultJSONProvider
+
+    from server.door import Door
 
 MAX_BODY_BYTES: Final = 64 * 1024
 """No request here has a body of use; what comes anyway is not kept."""
@@ -71,8 +73,8 @@ class FormatQuery(msgspec.Struct, frozen=True):
     ] = None
 
 
-def create_app(store: Store, ready: Callable[[], Readiness]) -> QuartTrio:
-    """Make the application. `ready` is asked for each GET /ready."""
+def create_app(store: Store, ready: Callable[[], Readiness], door: Door) -> QuartTrio:
+    """Make the application. `ready` is asked for each GET /ready; `door` says who sees what."""
     app = QuartTrio(__name__, static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = MAX_BODY_BYTES
     # A path is taken as it comes: no redirects to a "better" one.
@@ -88,6 +90,7 @@ def create_app(store: Store, ready: Callable[[], Readiness]) -> QuartTrio:
     )
     cast("DefaultJSONProvider", app.json).sort_keys = False  # fields come in the order in which they are documented
     handle_errors(app)
+    guard(app, door)
     _add_status(app, ready)
     _add_exports(app, store)
     _add_files(app, store)
@@ -127,7 +130,7 @@ def _add_exports(app: QuartTrio, store: Store) -> None:
     @document_response(ErrorBody, 400)
     async def list_exports(query_args: PageQuery) -> ExportPage:
         """List the exports, newest first."""
-        return await store.page(limit=query_args.limit, before=query_args.before)
+        return await shelf(store).page(limit=query_args.limit, before=query_args.before)
 
     @app.get("/exports/<export_id>")
     @tag(["exports"])
@@ -135,7 +138,7 @@ def _add_exports(app: QuartTrio, store: Store) -> None:
     @document_response(ErrorBody, 404)
     async def show_export(export_id: str) -> Export:
         """Show what is known of an export."""
-        return await store.find(export_id)
+        return await shelf(store).find(export_id)
 
     @app.delete("/exports/<export_id>")
     @tag(["exports"])
@@ -143,7 +146,7 @@ def _add_exports(app: QuartTrio, store: Store) -> None:
     @document_response(ErrorBody, 409)
     async def delete_export(export_id: str) -> Response:
         """Delete an export, audio and transcript, for good."""
-        await store.delete(export_id)
+        await shelf(store).delete(export_id)
         response = Response(status=204)
         del response.headers["Content-Type"]
         return response
@@ -161,8 +164,7 @@ def _add_files(app: QuartTrio, store: Store) -> None:
     async def transcript(export_id: str, query_args: FormatQuery) -> Response:
         """Download a transcript: the finals as they were sent, or text, subtitles, a table."""
         name = _format_name(query_args)
-        await _ended(store, export_id)
-        finals = await store.finals(export_id)
+        finals = await shelf(store).finals(export_id)
         # Cutting the cues of a day of speech takes seconds; live streams must not wait for that.
         body = await trio.to_thread.run_sync(FORMATS[name].render, finals)
         response = Response(body, content_type=f"{FORMATS[name].media_type}; charset=utf-8")
@@ -178,9 +180,9 @@ def _add_files(app: QuartTrio, store: Store) -> None:
     @document_response(ErrorBody, 416)
     async def audio(export_id: str) -> Response:
         """Download the audio as a WAV file, or a part of it (Range)."""
-        export = await _ended(store, export_id)
+        export, path = await shelf(store).audio(export_id)
         return await send_file(
-            store.audio_path(export_id),
+            path,
             request,
             media_type="audio/wav",
             name=f"trioscribe-{export_id}.wav",
@@ -203,13 +205,6 @@ def _add_docs(app: QuartTrio) -> None:
 
 def _docs_page() -> bytes:
     return importlib.resources.files("server.rest").joinpath("docs.html").read_bytes()
-
-
-async def _ended(store: Store, export_id: str) -> Export:
-    export = await store.find(export_id)
-    if export.state == "live":
-        raise ExportNotReadyError(f"Export {export_id} is still being recorded.")
-    return export
 
 
 def _format_name(query: FormatQuery) -> str:

@@ -21,12 +21,17 @@ from hypercorn.trio.tcp_server import TCPServer
 from hypercorn.trio.worker_context import WorkerContext
 
 from server.errors import StartupError
+from server.tls import ALPN_WEB, TlsListener
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from hypercorn.typing import ASGIReceiveCallable, ASGISendCallable, ASGISendEvent, Scope
     from quart_trio import QuartTrio
+
+    from server.tls import Certificate
+
+Connection = trio.SocketStream | trio.SSLStream[trio.SocketStream]
 
 USER_TIMEOUT_MS: Final = 60_000
 """A client that takes nothing for this long is given up; without it, one that never reads is held for ever."""
@@ -80,17 +85,19 @@ async def serve_rest(  # noqa: PLR0913  the composition root calls it once, by n
     shutdown: trio.Event,
     grace: float = GRACE_SECONDS,
     on_crash: Callable[[], None] = lambda: None,
+    certificate: Certificate | None = None,
     task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
 ) -> None:
     """Serve until `shutdown` is set, then let answers that are under way take `grace` more seconds.
 
-    `listener` is left open, afterwards too. `on_crash` is called whenever a connection failed.
+    With a certificate it is HTTPS. `listener` is left open, afterwards too. `on_crash` is called whenever a
+    connection failed.
     """
     context = WorkerContext(None)
     config = _config()
     live = trio.CapacityLimiter(MAX_CONNECTIONS)
 
-    async def converse(stream: trio.SocketStream) -> None:
+    async def converse(stream: Connection) -> None:
         try:
             live.acquire_on_behalf_of_nowait(stream)
         except trio.WouldBlock:
@@ -111,7 +118,10 @@ async def serve_rest(  # noqa: PLR0913  the composition root calls it once, by n
         async with trio.open_nursery() as accepting:
             # A duplicate, because serve_listeners closes what it was given when it ends.
             own = trio.SocketListener(trio.socket.from_stdlib_socket(listener.dup()))
-            await accepting.start(partial(trio.serve_listeners, converse, [own], handler_nursery=connections))
+            secured: trio.abc.Listener[Connection] = (
+                TlsListener(own, certificate, ALPN_WEB) if certificate is not None else own
+            )
+            await accepting.start(partial(trio.serve_listeners, converse, [secured], handler_nursery=connections))
             task_status.started()
             await shutdown.wait()
             accepting.cancel_scope.cancel()
@@ -141,7 +151,7 @@ class _Whole(ASGIWrapper):
         await self.app(scope, receive, send_whole)
 
 
-async def _cut_off(stream: trio.SocketStream) -> None:
+async def _cut_off(stream: Connection) -> None:
     """Close the connection when it is cancelled.
 
     Hypercorn shields its sending from cancellation: a client that does not read would hold up the shutdown.
@@ -149,7 +159,8 @@ async def _cut_off(stream: trio.SocketStream) -> None:
     try:
         await trio.sleep_forever()
     finally:
-        stream.socket.close()
+        tcp = stream.transport_stream if isinstance(stream, trio.SSLStream) else stream
+        tcp.socket.close()
 
 
 def _config() -> Config:

@@ -19,13 +19,15 @@ class Kind(Generic[T]):
 
     `read` turns the text of a flag or an environment variable into a value, and `check` returns a value that
     is allowed, whatever its source; both raise `ValueError` and leave the sentence to the caller, who knows
-    where the value stood. `says` follows "it must be" in that sentence; `placeholder` stands in usage lines.
+    where the value stood. `says` follows "it must be" in that sentence; `placeholder` stands in usage lines;
+    `alone` is what a flag without a value means, if it may stand alone.
     """
 
     placeholder: str
     says: str
     read: Callable[[str], object]
     check: Callable[[object], T]
+    alone: str | None = None
 
 
 def whole(low: int, high: int) -> Kind[int]:
@@ -62,6 +64,20 @@ def choice(*words: str) -> Kind[str]:
     return Kind("{" + ",".join(words) + "}", "one of " + ", ".join(words), str.strip, check)
 
 
+def switch() -> Kind[bool]:
+    """Allow true and false; on the command line, the flag alone is true."""
+
+    def read(value: str) -> object:
+        return {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}.get(value.casefold())
+
+    def check(value: object) -> bool:
+        if not isinstance(value, bool):
+            raise ValueError  # noqa: TRY004 - as all kinds do
+        return value
+
+    return Kind("{true,false}", "true or false", read, check, alone="true")
+
+
 def text(pattern: re.Pattern[str], says: str, placeholder: str = "TEXT") -> Kind[str]:
     """Allow texts that match `pattern` as a whole; `says` tells people what it means."""
 
@@ -71,6 +87,17 @@ def text(pattern: re.Pattern[str], says: str, placeholder: str = "TEXT") -> Kind
         return value
 
     return Kind(placeholder, says, str, check)
+
+
+def file() -> Kind[str]:
+    """Allow paths, or an empty text for none. `~` is the home directory."""
+
+    def check(value: object) -> str:
+        if not isinstance(value, str) or "\0" in value:
+            raise ValueError
+        return str(Path(value).expanduser()) if value else ""
+
+    return Kind("FILE", "the path of a file", str, check)
 
 
 def folder() -> Kind[Path]:

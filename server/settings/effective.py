@@ -38,4 +38,4 @@ def _value(value: object) -> str:
     if isinstance(value, (str, Path)):
         # TOML's basic strings are JSON's, but for DEL, which TOML wants escaped and JSON does not.
         return json.dumps(str(value), ensure_ascii=False).replace("\x7f", "\\u007f")
-    return str(value)
+    return str(value).lower() if isinstance(value, bool) else str(value)

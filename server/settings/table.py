@@ -19,8 +19,9 @@ from platformdirs import user_data_path
 
 from models.folder import default_folder
 from server.errors import SettingsError
+from server.origins import LIST
 from server.protocol import LANGUAGE
-from server.settings.allowed import Kind, choice, folder, number, text, whole
+from server.settings.allowed import Kind, choice, file, folder, number, switch, text, whole
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -125,12 +126,28 @@ class Settings:
     log_level: str = setting(
         "info", choice("debug", "info", "warning", "error", "critical"), "least severity that is logged"
     )
+    log_format: str = setting("text", choice("text", "json"), "lines for people, or a JSON object a line for programs")
+    keys_file: str = setting(
+        "", file(), "API keys that are accepted, made by `trioscribe keys`; without it nobody needs a key"
+    )
+    insecure: bool = setting(
+        default=False, kind=switch(), purpose="listen without keys even where other machines can connect"
+    )
+    tls_cert: str = setting("", file(), "certificate chain (PEM) for wss:// and https:// on both ports")
+    tls_key: str = setting("", file(), "private key (PEM) of the certificate")
+    origins: str = setting(
+        "",
+        text(LIST, 'origins such as "https://example.org" with commas between them, or *', "ORIGINS"),
+        "web pages that may use the server, besides those of its own host",
+    )
 
     def __post_init__(self) -> None:
         for row in table():
             _checked(row, getattr(self, row.name), row.name)
         if self.port == self.rest_port != 0:
             raise SettingsError(f"port and rest_port are both {self.port}; they must differ.")
+        if bool(self.tls_cert) != bool(self.tls_key):
+            raise SettingsError("tls_cert and tls_key go together; one of them is missing.")
 
 
 @dataclass(frozen=True, slots=True)

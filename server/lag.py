@@ -1,0 +1,20 @@
+"""How late the event loop is: what every stream feels when something holds it up."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import trio
+
+if TYPE_CHECKING:
+    from server.tally import Histogram
+
+PERIOD_SECONDS: Final = 0.25
+
+
+async def watch_lag(lag: Histogram) -> None:
+    """Sleep again and again, and count by how much each awakening is late, in seconds, until cancelled."""
+    while True:
+        due = trio.current_time() + PERIOD_SECONDS
+        await trio.sleep_until(due)
+        lag.observe(max(0.0, trio.current_time() - due))

@@ -1,0 +1,327 @@
+"""Who comes in and what they see: a real server with keys, as holders, strangers and web pages meet it."""
+
+from __future__ import annotations
+
+import json
+import logging
+from typing import TYPE_CHECKING
+
+import pytest
+import trio
+
+from server import keys, logs
+from server.app import serve
+from server.errors import StartupError
+from server.settings.table import Settings
+from tests.conftest import PATIENCE, running
+from tests.speech import clips
+from tests.visitors import RefusedHandshake, Visitor, stream_command
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from pathlib import Path
+
+SPEECH = {clip.name: clip.pcm for clip in clips()}
+SILENCE = bytes(3200)
+
+
+def bearer(secret: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {secret}"}
+
+
+class Hall:
+    """A server with two holders of keys."""
+
+    def __init__(self, visitor: Visitor, file: Path, hall: str, stage: str) -> None:
+        self.visitor = visitor
+        self.file = file
+        self.hall = hall
+        self.stage = stage
+
+
+@pytest.fixture
+async def hall(tmp_path: Path) -> AsyncIterator[Hall]:
+    file = tmp_path / "keys"
+    (secret, _), (other, _) = keys.add(file, "hall"), keys.add(file, "stage")
+    async with running(tmp_path / "data", keys_file=str(file), origins="https://captions.example") as client:
+        yield Hall(Visitor(client.app), file, secret, other)
+
+
+async def test_a_key_opens_in_every_form_that_clients_have(hall: Hall) -> None:
+    visitor, key = hall.visitor, hall.hall
+    outcomes = [
+        await visitor.talk("eof", headers=bearer(key)),
+        await visitor.talk("eof", headers={"Authorization": key}),
+        await visitor.talk("eof", path=f"/?token={key}"),
+        await visitor.talk(json.dumps({"Authorization": key}), "eof"),
+        await visitor.talk(json.dumps({"Authorization": f"Bearer {key}"}), "eof"),
+        await visitor.talk(json.dumps({"Authorization": key}), '{"eof": 1}', path="/vosk"),
+        # Both: a client that sends its key to be sure once more.
+        await visitor.talk(json.dumps({"Authorization": key}), "eof", headers=bearer(key)),
+    ]
+    assert [outcome.code for outcome in outcomes] == [1000] * len(outcomes)
+    assert not any(outcome.errors for outcome in outcomes)
+    status, _, body = await visitor.ask(f"/exports?token={key}")
+    assert status == 200
+    assert {export["owner"] for export in json.loads(body)["exports"]} == {"hall"}
+    assert len(json.loads(body)["exports"]) == len(outcomes)
+
+
+async def test_the_frame_with_the_key_can_configure_the_stream_too(hall: Hall) -> None:
+    frame = {"Authorization": hall.hall, "config": {"sample_rate": 8000}}
+    outcome = await hall.visitor.talk(json.dumps(frame), bytes(16_000), "eof")
+    _, _, body = await hall.visitor.ask(f"/exports/{outcome.export_id}", bearer(hall.hall))
+    assert (json.loads(body)["sample_rate"], json.loads(body)["duration"]) == (8000, 1.0)
+
+
+async def test_without_a_key_there_is_no_stream_and_nothing_is_stored(hall: Hall) -> None:
+    visitor = hall.visitor
+    for path, headers in (
+        ("/", bearer("ts_wrong")),
+        ("/", {"Authorization": "\xff\xfe"}),
+        ("/?token=wrong", {}),
+        ("/vosk?token=%00", {}),
+        ("/?token=" + "x" * 8000, {}),
+    ):
+        with pytest.raises(RefusedHandshake) as caught:
+            await visitor.talk("eof", path=path, headers=headers)
+        assert caught.value.status == 401
+        assert caught.value.headers["www-authenticate"] == "Bearer"
+        assert caught.value.body["error"] == "unauthorized"
+    for frame in (
+        "eof",
+        SILENCE,
+        "{",
+        '{"Authorization": 5}',
+        '{"Authorization": ""}',
+        '{"Authorization": "ts_wrong"}',
+    ):
+        outcome = await visitor.talk(frame)
+        assert (outcome.errors, outcome.code) == (["unauthorized"], 1008)
+    for holder in (hall.hall, hall.stage):
+        _, _, body = await visitor.ask("/exports", bearer(holder))
+        assert json.loads(body)["exports"] == []
+    _, _, body = await visitor.ask("/metrics", bearer(hall.hall))
+    assert 'trioscribe_refused_total{reason="unauthorized"} 11.0' in body.decode()
+
+
+async def test_rest_needs_a_key_except_for_what_tells_nothing(hall: Hall) -> None:
+    for path in ("/exports", "/exports/" + "0" * 32, "/export/audio/x", "/metrics", "/nothing", "/"):
+        for headers in ({}, bearer("ts_wrong"), {"Authorization": "Basic dXNlcjpwYXNz"}):
+            status, answer, body = await hall.visitor.ask(path, headers)
+            assert (status, json.loads(body)["error"]) == (401, "unauthorized")
+            assert answer["WWW-Authenticate"] == "Bearer"
+    for path in ("/health", "/ready", "/docs", "/openapi.json"):
+        assert (await hall.visitor.ask(path))[0] == 200
+
+
+async def test_each_holder_sees_its_own_exports_and_no_sign_of_others(hall: Hall) -> None:
+    visitor = hall.visitor
+    mine = await visitor.talk(SPEECH["en-coffee"], "eof", headers=bearer(hall.hall))
+    theirs = await visitor.talk("eof", headers=bearer(hall.stage))
+    missing = "0" * 32
+
+    status, _, body = await visitor.ask(f"/export/transcript/{mine.export_id}", bearer(hall.hall))
+    assert (status, json.loads(body)) == (200, mine.finals)
+    for holder, own in ((hall.hall, mine), (hall.stage, theirs)):
+        _, _, body = await visitor.ask("/exports?limit=1", bearer(holder))
+        page = json.loads(body)
+        assert ([each["id"] for each in page["exports"]], page["next"]) == ([own.export_id], None)
+
+    for method, path in (
+        ("GET", "/export/transcript/{}"),
+        ("GET", "/export/transcript/{}?format=srt"),
+        ("GET", "/export/audio/{}"),
+        ("HEAD", "/export/audio/{}"),
+        ("GET", "/exports/{}"),
+        ("DELETE", "/exports/{}"),
+    ):
+        foreign = await visitor.ask(path.format(mine.export_id), bearer(hall.stage), method)
+        unknown = await visitor.ask(path.format(missing), bearer(hall.stage), method)
+        assert foreign[0] == unknown[0] == 404
+        assert foreign[2] == unknown[2]
+        assert [name for name in foreign[1] if name.lower() != "date"] == [
+            name for name in unknown[1] if name.lower() != "date"
+        ]
+    assert (await visitor.ask(f"/exports/{mine.export_id}", bearer(hall.hall), "DELETE"))[0] == 204
+
+
+async def test_a_live_stream_of_another_looks_like_none_too(hall: Hall) -> None:
+    visitor = hall.visitor
+    async with visitor.stream("/", bearer(hall.hall)) as ws:
+        await ws.send_message(SILENCE)
+        export_id = dict(ws.handshake_headers)[b"trioscribe-export-id"].decode()
+        with trio.fail_after(PATIENCE):
+            while (await visitor.ask(f"/exports/{export_id}", bearer(hall.hall)))[0] == 404:
+                await trio.sleep(0.02)
+        assert (await visitor.ask(f"/export/audio/{export_id}", bearer(hall.hall)))[0] == 409
+        assert (await visitor.ask(f"/export/audio/{export_id}", bearer(hall.stage)))[0] == 404
+        assert (await visitor.ask(f"/exports/{export_id}", bearer(hall.stage), "DELETE"))[0] == 404
+
+
+async def test_keys_come_and_go_while_the_server_runs(hall: Hall) -> None:
+    visitor = hall.visitor
+    async with visitor.stream("/", bearer(hall.hall)) as ws:
+        await ws.send_message(SILENCE)
+        keys.revoke(hall.file, "hall")
+        new, _ = keys.add(hall.file, "balcony")
+        with trio.fail_after(PATIENCE):
+            while (await visitor.ask("/exports", bearer(hall.hall)))[0] == 200:
+                await trio.sleep(0.05)
+            while (await visitor.ask("/exports", bearer(new)))[0] == 401:
+                await trio.sleep(0.05)
+        with pytest.raises(RefusedHandshake):
+            await visitor.talk("eof", headers=bearer(hall.hall))
+        assert (await visitor.talk("eof", headers=bearer(new))).code == 1000
+        await ws.send_message("eof")  # what was open goes on to its end
+        assert len(await ws.get_message()) == 32
+
+
+async def test_keys_are_not_logged_whatever_the_level(hall: Hall, capsys: pytest.CaptureFixture[str]) -> None:
+    heard: list[str] = []
+
+    class Listener(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            heard.append(logs.Text().format(record) + logs.Json().format(record))
+
+    ours = [logging.getLogger(name) for name in logs.OURS]
+    listener = Listener()
+    for logger in ours:
+        logger.addHandler(listener)
+        logger.setLevel(logging.DEBUG)
+    try:
+        await hall.visitor.talk("eof", headers=bearer(hall.hall))
+        await hall.visitor.talk("eof", path=f"/?token={hall.hall}")
+        await hall.visitor.talk(json.dumps({"Authorization": hall.hall}), "eof")
+        with pytest.raises(RefusedHandshake):
+            await hall.visitor.talk("eof", path=f"/elsewhere?token={hall.hall}")
+        await hall.visitor.talk(f'{{"Authorization": "{hall.hall}"')
+        for path in (
+            f"/exports?token={hall.hall}",
+            f"/nothing?token={hall.hall}",
+            f"/exports?limit=x&token={hall.hall}",
+        ):
+            await hall.visitor.ask(path)
+    finally:
+        for logger in ours:
+            logger.removeHandler(listener)
+            logger.setLevel(logging.NOTSET)
+    assert any("A stream begins" in line and "key=hall" in line and "stream=" in line for line in heard)
+    said = "".join(heard) + "".join(capsys.readouterr())
+    assert hall.hall not in said
+    assert keys.digest(hall.hall) not in said
+
+
+async def test_pages_come_in_from_their_own_host_and_from_the_setting_only(hall: Hall) -> None:
+    visitor, port = hall.visitor, hall.visitor.app.port
+    for origin in (None, "http://127.0.0.1:8000", "http://localhost:8000", "https://captions.example"):
+        headers = bearer(hall.hall) | ({} if origin is None else {"Origin": origin})
+        assert (await visitor.talk("eof", headers=headers)).code == 1000
+    for origin in (
+        "https://evil.example",
+        "null",
+        f"http://evil.example:{port}",
+        "https://captions.example.evil.example",
+    ):
+        with pytest.raises(RefusedHandshake) as caught:
+            await visitor.talk("eof", headers=bearer(hall.hall) | {"Origin": origin})
+        assert (caught.value.status, caught.value.body["error"]) == (403, "origin_not_allowed")
+
+
+async def test_pages_of_the_setting_may_read_exports_and_no_others(hall: Hall) -> None:
+    page, evil = {"Origin": "https://captions.example"}, {"Origin": "https://evil.example"}
+    status, answer, _ = await hall.visitor.ask("/exports", page | bearer(hall.hall))
+    assert (status, answer["Access-Control-Allow-Origin"]) == (200, "https://captions.example")
+    assert "Origin" in answer["Vary"]
+    wish = {"Access-Control-Request-Method": "DELETE", "Access-Control-Request-Headers": "authorization"}
+    status, answer, _ = await hall.visitor.ask("/exports/" + "0" * 32, page | wish, "OPTIONS")
+    assert status == 200
+    assert "DELETE" in answer["Access-Control-Allow-Methods"]
+    assert "Authorization" in answer["Access-Control-Allow-Headers"]
+    # An error can be read too: the page can say what is wrong.
+    _, answer, _ = await hall.visitor.ask("/exports", page)
+    assert answer["Access-Control-Allow-Origin"] == "https://captions.example"
+    for method in ("GET", "OPTIONS"):
+        _, answer, _ = await hall.visitor.ask("/exports", evil | bearer(hall.hall), method)
+        assert not [name for name in answer if name.lower().startswith("access-control")]
+
+
+async def test_a_name_made_to_point_here_opens_nothing_without_keys(tmp_path: Path) -> None:
+    async with running(tmp_path) as client:
+        visitor = Visitor(client.app)
+        rebound = {"Host": "evil.example:8394", "Origin": "http://evil.example:8394"}
+        with pytest.raises(RefusedHandshake) as caught:
+            await visitor.talk("eof", headers=rebound)
+        assert (caught.value.status, caught.value.body["error"]) == (403, "host_not_allowed")
+        status, _, body = await visitor.ask("/exports", {"Host": "evil.example:8393"})
+        assert (status, json.loads(body)["error"]) == (403, "host_not_allowed")
+        for host in ("localhost:8394", "[::1]:8394", "127.0.0.1"):
+            assert (await visitor.talk("eof", headers={"Host": host})).code == 1000
+            assert (await visitor.ask("/exports", {"Host": host}))[0] == 200
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/exports/x%0d%0aSet-Cookie:%20a=b",
+        "/export/audio/x%0d%0aSet-Cookie:%20a=b",
+        "/export/transcript/%22;%20filename=%22x.exe",
+        "/export/transcript/..%2f..%2f..%2fetc%2fpasswd",
+        "/export/audio/%2e%2e/%2e%2e/keys",
+        "/exports?before=%0d%0aSet-Cookie:%20a=b",
+        "/exports/%00",
+    ],
+)
+async def test_nothing_in_an_address_gets_into_headers_or_reaches_a_file(hall: Hall, path: str) -> None:
+    status, answer, body = await hall.visitor.ask(path, bearer(hall.hall))
+    assert status in {400, 404}
+    assert "Set-Cookie" not in answer
+    assert "Content-Disposition" not in answer
+    assert "root:" not in body.decode()
+    assert hall.hall not in body.decode()
+
+
+async def test_a_handshake_cannot_put_headers_into_the_answer(hall: Hall) -> None:
+    lines = (
+        "GET /x%0d%0aSet-Cookie:a=b\tz HTTP/1.1",
+        "Host: 127.0.0.1\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13",
+        "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Protocol: audio.drachtio.org%0d%0aSet-Cookie:a=b",
+        "\r\n",
+    )
+    stream = await trio.open_tcp_stream("127.0.0.1", hall.visitor.app.port)
+    await stream.send_all("\r\n".join(lines).encode())
+    answer = b""
+    with trio.fail_after(PATIENCE):
+        while chunk := await stream.receive_some():
+            answer += chunk
+    await stream.aclose()
+    assert answer.startswith(b"HTTP/1.1 4")
+    assert b"\nset-cookie" not in answer.lower()
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "127.0.0.1.nip.invalid"])  # noqa: S104 - that is what is refused
+async def test_other_machines_are_not_let_near_without_keys(tmp_path: Path, host: str) -> None:
+    with pytest.raises(StartupError, match=r"no keys keep them out.*--keys-file FILE.*--insecure"):
+        await serve(Settings(host=host, port=0, rest_port=0, data_dir=tmp_path))
+
+
+async def test_they_are_if_told_so(tmp_path: Path) -> None:
+    async with running(tmp_path, host="0.0.0.0", insecure=True) as client:  # noqa: S104 - on purpose
+        assert (await client.talk("eof")).code == 1000
+
+
+async def test_a_key_file_that_is_missing_is_no_open_door(tmp_path: Path) -> None:
+    settings = Settings(port=0, rest_port=0, data_dir=tmp_path, keys_file=str(tmp_path / "none"))
+    with pytest.raises(StartupError, match=r"none cannot be read.*trioscribe keys add"):
+        await serve(settings)
+
+
+async def test_the_programs_own_client_shows_its_key_on_both_ports(hall: Hall, tmp_path: Path) -> None:
+    app, saved = hall.visitor.app, tmp_path / "talk.txt"
+    where = ["--url", f"ws://127.0.0.1:{app.port}/", "--rest-url", f"http://127.0.0.1:{app.rest_port}"]
+    done = await stream_command(*where, "--save", str(saved), "--key", hall.hall)
+    assert done.returncode == 0, done.stderr
+    assert "tea?" in saved.read_text()
+    told = await stream_command(*where)
+    assert told.returncode == 1
+    assert b"needs an API key" in told.stderr
