@@ -112,6 +112,7 @@ async def test_meta_tells_what_was_recorded(store: Store) -> None:
         "words": 4,
         "finals": 2,
         "model": "tiny",
+        "owner": None,
         "format": 1,
     }
 

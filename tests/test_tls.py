@@ -104,7 +104,7 @@ async def test_those_that_speak_no_tls_or_do_not_trust_it_disturb_nobody(visitor
             with pytest.raises(trio.BrokenResourceError):
                 await Visitor(visitor.app, tls=ssl.create_default_context()).connect(port)
         await ws.send_message("eof")
-        frames = []
+        frames: list[str | bytes] = []
         with trio.fail_after(PATIENCE):
             while len(frames) == 0 or len(frames[-1]) != 32:
                 frames.append(await ws.get_message())

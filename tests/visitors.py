@@ -70,7 +70,7 @@ class Visitor:
         if refused:
             raise refused
 
-    async def connect(self, port: int) -> trio.abc.Stream:
+    async def connect(self, port: int) -> trio.SocketStream | trio.SSLStream[trio.SocketStream]:
         tcp = await trio.open_tcp_stream("127.0.0.1", port)
         if self.tls is None:
             return tcp
@@ -93,7 +93,7 @@ class Visitor:
                     while True:
                         outcome.frames.append(await ws.get_message())
                 except trio_websocket.ConnectionClosed as closed:
-                    outcome.code = closed.reason.code
+                    outcome.code = None if closed.reason is None else closed.reason.code
         return outcome
 
     async def ask(
