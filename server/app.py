@@ -16,33 +16,33 @@ from engine.vad import SileroDetector
 from engine.whisper import Decoding, WhisperRecognizer, languages, logging_to
 from models.library import DEMONSTRATION, find
 from server import logs
+from server.admission import Limits
+from server.capacity import Bench, Host, processor
 from server.dialects import DIALECTS
-from server.door import turn_away
-from server.errors import RefusedError
+from server.entrance import Entrance
 from server.exports.store import Store
 from server.host import usable_cores
 from server.lag import watch_lag
-from server.live import Services
+from server.live import Services, StreamLimits
 from server.metrics import Snapshot
 from server.pool import InferencePool
+from server.reception import Reception
+from server.recovery import recover
 from server.rest.figures import add_metrics
 from server.rest.routes import Readiness, create_app
 from server.rest.serving import open_rest_socket, serve_rest
+from server.retention import Keep, sweep
 from server.security import secure
-from server.session import Session
-from server.transport import Request, open_listeners, serve_websockets
-from server.wire import DisconnectedError
+from server.transport import Guard, open_listeners, serve_websockets
 
 if TYPE_CHECKING:
     from models.library import Model
     from server.security import Security
     from server.settings.table import Settings
-    from server.wire import Wire
 
 REST_GRACE_SECONDS: Final = 6.0
 """A second more than REST takes on its own to let running downloads end."""
 
-_logger = logging.getLogger(__name__)
 _native_logger = logging.getLogger("whisper.cpp")
 
 
@@ -64,29 +64,43 @@ class App:
         self._settings = settings
         self._model = model
         self._services = services
-        self._door = security.door
         self._certificate = security.certificate
+        entrance = Entrance(
+            services.pool,
+            Limits(settings.max_streams, settings.max_streams_per_address),
+            settings.queue,
+            self._has_room,
+        )
+        self._reception = Reception(services, security.door, entrance)
+        self._bench = bench(settings, model, services.pool)
         self._listeners = listeners
-        self._draining = trio.Event()
-        self._idle = trio.Event()
-        self._streams = 0
+
+    @property
+    def draining(self) -> bool:
+        """Whether no new streams are taken any more."""
+        return self._reception.draining.is_set()
 
     def drain(self) -> None:
         """Begin to shut down: take no new streams, finish and store those that are open."""
-        self._draining.set()
-        if not self._streams:
-            self._idle.set()
+        self._reception.drain()
+
+    def _has_room(self) -> bool:
+        return self._settings.storage_failure == "continue" or self._services.store.has_room()
 
     def readiness(self) -> Readiness:
         """Whether a new stream would be taken."""
-        ready = not self._draining.is_set()
+        reason = self._reception.refusal()
         slots = self._services.pool.statistics().slots
-        return Readiness(ready, "ready" if ready else "shutting down", self._streams, slots, self._model.name)
+        return Readiness(
+            reason is None, reason.code if reason else "ready", self._reception.streams, slots, self._model.name
+        )
 
     def snapshot(self) -> Snapshot:
         """The figures for `/metrics`."""
         services = self._services
-        return Snapshot(self.readiness().ready, self._streams, services.pool.statistics(), services.tally.statistics())
+        return Snapshot(
+            self.readiness().ready, self._reception.streams, services.pool.statistics(), services.tally.statistics()
+        )
 
     def banner(self) -> str:
         """What a person wants to know when the server is ready."""
@@ -103,67 +117,35 @@ class App:
     async def run(self) -> None:
         """Serve until drained; streams get the grace time of the settings, what is left then stays recoverable."""
         async with trio.open_nursery() as nursery:
+            fault = partial(self._services.tally.fault, "connection")
             nursery.start_soon(
                 partial(
                     serve_websockets,
-                    self._handle,
+                    partial(self._reception.handle, Guard(nursery, fault)),
                     self._listeners,
                     certificate=self._certificate,
                     paths=DIALECTS,
                     max_message=self._settings.max_message_mb * 1024 * 1024,
-                    on_failure=partial(self._services.tally.fault, "connection"),
+                    handshake=self._settings.handshake_s,
+                    on_failure=fault,
                 )
             )
-            await self._draining.wait()
+            nursery.start_soon(self._prepare)
+            nursery.start_soon(sweep, self._services.store, _keep(self._settings))
+            await self._reception.draining.wait()
             with trio.move_on_after(self._settings.grace_s):
-                await self._idle.wait()
+                await self._reception.empty.wait()
             nursery.cancel_scope.cancel()
 
-    async def _handle(self, request: Request) -> None:
-        export_id = self._services.store.new_id()
-        with logs.about_stream(export_id):
-            try:
-                await self._receive(request, export_id)
-            except DisconnectedError as gone:
-                _logger.info("A handshake broke off: %s", gone)
+    async def _prepare(self) -> None:
+        """What is done in the background once the server is ready."""
+        if not await self._bench.recall():
+            await self._bench.calibrate()
+        await recover(self._services)
 
-    async def _receive(self, request: Request, export_id: str) -> None:
-        """Let a client in, if it may come in, and serve it."""
-        try:
-            owner = self._door.visitor(request)
-            self._admit()
-        except RefusedError as refused:
-            _logger.info("A client is refused", extra={"peer": request.address, "reason": refused.code})
-            self._services.tally.refused[refused.code] += 1
-            await request.reject(refused.status, refused.code, str(refused))
-            return
-        wire: Wire = await request.accept(export_id)
-        if self._door.locked and owner is None:
-            try:
-                owner, wire = await self._door.ask(wire)
-            except RefusedError as refused:
-                _logger.info("A client is refused", extra={"peer": request.address, "reason": refused.code})
-                self._services.tally.refused[refused.code] += 1
-                await turn_away(wire, refused)
-                return
-        _logger.info("A stream begins", extra={"peer": request.address, "key": owner or "none"})
-        await self._converse(
-            Session(wire, export_id, self._services, DIALECTS[request.path], self._draining, owner=owner)
-        )
 
-    def _admit(self) -> None:
-        if self._draining.is_set():
-            raise RefusedError(503, "shutting_down", "The server is shutting down; connect again later.")
-
-    async def _converse(self, session: Session) -> None:
-        self._streams += 1
-        try:
-            await session.run()
-        finally:
-            self._streams -= 1
-            _logger.info("The stream has ended")
-            if self._draining.is_set() and not self._streams:
-                self._idle.set()
+def _keep(settings: Settings) -> Keep:
+    return Keep(settings.keep_days, settings.keep_exports, int(settings.keep_gb * 2**30))
 
 
 async def serve(settings: Settings, *, task_status: trio.TaskStatus[App] = trio.TASK_STATUS_IGNORED) -> None:
@@ -174,11 +156,11 @@ async def serve(settings: Settings, *, task_status: trio.TaskStatus[App] = trio.
     logs.configure(settings.log_level, settings.log_format)
     security = await secure(settings)
     model = find(settings.model, settings.models_dir)
-    store = Store(settings.data_dir)
+    store = Store(settings.data_dir, min_free=settings.min_free_disk_mb * 1024 * 1024)
     await store.prepare()
     listeners = await open_listeners(settings.host, settings.port)
     rest_socket = open_rest_socket(settings.host, settings.rest_port)
-    with logging_to(_log_native), closing(rest_socket), closing(await _load_pool(settings, model)) as pool:
+    with logging_to(_log_native), closing(rest_socket), closing(await load_pool(settings, model)) as pool:
         services = Services(
             store=store,
             pool=pool,
@@ -186,8 +168,15 @@ async def serve(settings: Settings, *, task_status: trio.TaskStatus[App] = trio.
             policy=_policy(settings, model),
             languages=languages() if model.header.multilingual else frozenset({"en"}),
             model=model.name,
-            stall=settings.stall_s,
-            send_timeout=settings.send_timeout_s,
+            limits=StreamLimits(
+                stall=settings.stall_s,
+                send_timeout=settings.send_timeout_s,
+                idle=settings.idle_s,
+                ping=settings.ping_s,
+                resume=settings.resume_s,
+                stream=settings.max_stream_h * 3_600,
+                record_or_end=settings.storage_failure == "end",
+            ),
         )
         app = App(
             settings=settings,
@@ -199,26 +188,29 @@ async def serve(settings: Settings, *, task_status: trio.TaskStatus[App] = trio.
         )
         rest_shutdown = trio.Event()
         async with trio.open_nursery() as nursery:
-            rest = create_app(store, app.readiness, security.door)
-            add_metrics(rest, app.snapshot, settings.data_dir)
-            await nursery.start(
-                partial(
-                    serve_rest,
-                    rest,
-                    rest_socket,
-                    shutdown=rest_shutdown,
-                    certificate=security.certificate,
-                    on_crash=partial(services.tally.fault, "rest_connection"),
-                )
-            )
+            await nursery.start(_obey_signals, app, nursery.cancel_scope)
             nursery.start_soon(watch_lag, services.tally.lag)
             nursery.start_soon(security.keep_up)
-            nursery.start_soon(_obey_signals, app, nursery.cancel_scope)
-            task_status.started(app)
-            print(app.banner(), flush=True)  # noqa: T201 - the ready line is for people and for scripts that wait
-            await app.run()
-            rest_shutdown.set()
-            nursery.cancel_scope.deadline = trio.current_time() + REST_GRACE_SECONDS
+            pages = create_app(store, app.readiness, security.door, max_body=settings.rest_body_kb * 1024)
+            add_metrics(pages, app.snapshot, settings.data_dir)
+            async with trio.open_nursery() as rest:
+                await rest.start(
+                    partial(
+                        serve_rest,
+                        pages,
+                        rest_socket,
+                        shutdown=rest_shutdown,
+                        keep_alive=settings.rest_timeout_s,
+                        certificate=security.certificate,
+                        on_crash=partial(services.tally.fault, "rest_connection"),
+                    )
+                )
+                task_status.started(app)
+                print(app.banner(), flush=True)  # noqa: T201 - the ready line is for people and for scripts that wait
+                await app.run()
+                rest_shutdown.set()
+                rest.cancel_scope.deadline = trio.current_time() + REST_GRACE_SECONDS
+            nursery.cancel_scope.cancel()
 
 
 def _log_native(text: str) -> None:
@@ -240,20 +232,38 @@ def _policy(settings: Settings, model: Model) -> Policy:
     )
 
 
-async def _load_pool(settings: Settings, model: Model) -> InferencePool:
+async def load_pool(settings: Settings, model: Model) -> InferencePool:
+    """Load the model into as many recognizers as there are slots. Raises `ModelError`."""
     cores = usable_cores()
-    floor = model.audio_ctx_floor if settings.audio_ctx_floor < 0 else settings.audio_ctx_floor
-    recognizers = [
-        await trio.to_thread.run_sync(WhisperRecognizer, model.path, Decoding(floor))
-        for _ in range(settings.slots or cores)
-    ]
-    return InferencePool(recognizers, cores)
+    load = partial(WhisperRecognizer, model.path, Decoding(_floor(settings, model)))
+    recognizers = [await trio.to_thread.run_sync(load) for _ in range(settings.slots or cores)]
+    return InferencePool(recognizers, cores, load=load, timeout=settings.inference_timeout_s)
 
 
-async def _obey_signals(app: App, everything: trio.CancelScope) -> None:
+def _floor(settings: Settings, model: Model) -> int:
+    return model.audio_ctx_floor if settings.audio_ctx_floor < 0 else settings.audio_ctx_floor
+
+
+def bench(settings: Settings, model: Model, pool: InferencePool) -> Bench:
+    """What this host is measured with."""
+    host = Host(
+        processor=processor(),
+        cores=usable_cores(),
+        slots=pool.statistics().slots,
+        model=model.name,
+        model_bytes=model.path.stat().st_size,
+        audio_ctx_floor=_floor(settings, model),
+    )
+    return Bench(pool, SileroDetector, host, settings.data_dir)
+
+
+async def _obey_signals(
+    app: App, everything: trio.CancelScope, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
+) -> None:
     with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+        task_status.started()
         async for _ in signals:
-            if app.readiness().ready:
-                app.drain()
-            else:
+            if app.draining:
                 everything.cancel()
+            else:
+                app.drain()

@@ -38,6 +38,11 @@ ABOUT_KEYS: Final = """\
 A server with a key file lets nobody in without a key from it. The file has only
 hashes: a key is shown once, when it is made. Each holder sees its own exports.
 """
+ABOUT_DOCTOR: Final = """\
+Loads the model, measures what a stream costs on this host, and says how many it
+holds; `serve` goes by the result. Takes the settings of `serve`. Best run while
+nothing else is going on.
+"""
 ABOUT_STREAM: Final = """\
 Shows captions while the audio is streamed, and at its end where the transcript
 is. In a pipe, the output is the finished text alone. Ctrl-C ends the audio and
@@ -78,6 +83,7 @@ def parser() -> argparse.ArgumentParser:
     root.add_argument("--version", action="version", version=f"trioscribe {_version()}")
     commands = root.add_subparsers(title="commands", metavar="COMMAND", dest="command", required=True)
     _add_settings(_add_command(commands, "serve", "run the server, until Ctrl-C or SIGTERM", ABOUT_SETTINGS))
+    _add_settings(_add_command(commands, "doctor", "measure how many streams this host holds", ABOUT_DOCTOR))
     config = _add_command(commands, "config", "show the settings, and where each comes from", ABOUT_SETTINGS)
     config.add_argument("--toml", action="store_true", help="write them as a file for --config")
     _add_settings(config)

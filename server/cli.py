@@ -53,6 +53,8 @@ def _run(options: argparse.Namespace) -> None:
     match options.command:
         case "serve":
             _serve(_effective(options))
+        case "doctor":
+            _doctor(_effective(options))
         case "config":
             effective = _effective(options)
             print(as_toml(effective) if options.toml else as_table(effective))  # noqa: T201 - likewise
@@ -83,6 +85,14 @@ def _serve(effective: Effective) -> None:
     from server import app  # noqa: PLC0415
 
     trio.run(app.serve, effective.settings)
+
+
+def _doctor(effective: Effective) -> None:
+    import trio  # noqa: PLC0415
+
+    from server import doctor  # noqa: PLC0415
+
+    trio.run(doctor.examine, effective.settings)
 
 
 def _stream(options: argparse.Namespace) -> None:

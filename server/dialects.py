@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 from engine import types
 from engine.types import SAMPLE_RATE
-from server.protocol import WireFinal, WirePartial, encode, encode_error, wire_final
+from server.protocol import WireFinal, WirePartial, WireResumed, encode, encode_error, wire_final
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from server.outbox import Outbox
 
@@ -22,6 +22,8 @@ class Dialect(Protocol):
 
     rate: int
     """Samples a second of the client's PCM if it does not say."""
+    resumable: bool
+    """Whether a client whose connection broke off may come back."""
 
     def say(self, event: types.Event) -> None:
         """There is a new partial or final."""
@@ -43,6 +45,13 @@ class Dialect(Protocol):
         """No final is waited for: what was flushed, or ended by a pause, has been said."""
         ...
 
+    def resumed(self, export_id: str, received: int, finals: Sequence[WireFinal]) -> None:
+        """The client is back. So many bytes of PCM have arrived, and these finals it has not got.
+
+        Whatever waits to be sent is void.
+        """
+        ...
+
     def ended(self, export_id: str | None) -> None:
         """All has been said. The export is on the disk under this ID, or could not be stored (None)."""
         ...
@@ -52,6 +61,7 @@ class Native:
     """The protocol of `docs/protocol.md`: partials and finals as they come, the export's ID at the end."""
 
     rate = SAMPLE_RATE
+    resumable = True
 
     def __init__(self, outbox: Outbox) -> None:
         self._outbox = outbox
@@ -76,6 +86,13 @@ class Native:
     def settled(self) -> None:
         """Likewise."""
 
+    def resumed(self, export_id: str, received: int, finals: Sequence[WireFinal]) -> None:
+        """See `Dialect`."""
+        self._outbox.reset()
+        self._outbox.put(encode(WireResumed(export_id, received)))
+        for final in finals:
+            self._outbox.put_final(encode(final))
+
     def ended(self, export_id: str | None) -> None:
         """See `Dialect`."""
         if export_id is not None:
@@ -90,6 +107,7 @@ class Vosk:
     """
 
     rate = 8_000
+    resumable = False
 
     def __init__(self, outbox: Outbox) -> None:
         self._outbox = outbox
@@ -125,6 +143,9 @@ class Vosk:
         """See `Dialect`."""
         if self._owes_final:
             self._put_final()
+
+    def resumed(self, export_id: str, received: int, finals: Sequence[WireFinal]) -> None:
+        """Never happens: a client in lockstep does not know which replies it missed."""
 
     def ended(self, export_id: str | None) -> None:
         """See `Dialect`. The ID has been in the handshake's answer."""

@@ -21,6 +21,7 @@ KEY_SECONDS: Final = 10.0
 """A client that means well sends its key right behind the handshake."""
 
 POLICY_VIOLATION: Final = 1008
+TRY_AGAIN_LATER: Final = 1013
 
 NEEDS_KEY: Final = (
     'This server needs an API key: as the header "Authorization: Bearer KEY", as ?token=KEY, or in a stream as the '
@@ -109,6 +110,10 @@ class Unread:
         """See `server.wire.Wire`."""
         await self._wire.close(code, reason)
 
+    async def ping(self) -> None:
+        """See `server.wire.Wire`."""
+        await self._wire.ping()
+
     def abort(self) -> None:
         """See `server.wire.Wire`."""
         self._wire.abort()
@@ -121,7 +126,7 @@ async def turn_away(wire: Wire, refused: RefusedError) -> None:
             await wire.send(encode_error(refused.code, str(refused)))
         except DisconnectedError:
             return
-    await wire.close(POLICY_VIOLATION, refused.code)
+    await wire.close(POLICY_VIOLATION if refused.retry_after is None else TRY_AGAIN_LATER, refused.code)
 
 
 def presented(authorization: str | None, query: str) -> str | None:

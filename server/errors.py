@@ -41,10 +41,14 @@ class KeyFileError(ServerError):
 
 
 class RefusedError(ServerError):
-    """Someone may not come in. `status` is HTTP's; `code` a stable word for programs, the message for people."""
+    """Someone may not come in. `status` is HTTP's; `code` a stable word for programs, the message for people.
 
-    def __init__(self, status: int, code: str, message: str) -> None:
+    `retry_after`: seconds after which it is worth another try, if it is.
+    """
+
+    def __init__(self, status: int, code: str, message: str, *, retry_after: int | None = None) -> None:
         super().__init__(message)
+        self.retry_after = retry_after
         self.status = status
         self.code = code
 

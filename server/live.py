@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
@@ -36,8 +37,27 @@ _logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
+class StreamLimits:
+    """How long what may take, in seconds; `docs/configuration.md` has the reasons.
+
+    `stall`: without audio, until what was said becomes final. `send_timeout`: until a client that does not read is
+    ended. `idle`: without anything, until the stream is finished. `ping`: of silence until a client is pinged, and
+    until it has to answer. `resume`: until a client whose connection broke off has to be back. `stream`: of audio in
+    all. With `record_or_end` a stream that cannot be stored is ended, else it goes on without a recording.
+    """
+
+    stall: float
+    send_timeout: float
+    idle: float = math.inf
+    ping: float = math.inf
+    resume: float = 0.0
+    stream: float = math.inf
+    record_or_end: bool = True
+
+
+@dataclass(frozen=True, slots=True)
 class Services:
-    """What the streams of a server share. `stall` and `send_timeout` in seconds; `languages` are Whisper's codes."""
+    """What the streams of a server share. `languages` are Whisper's codes."""
 
     store: Store
     pool: InferencePool
@@ -45,9 +65,23 @@ class Services:
     policy: Policy
     languages: frozenset[str]
     model: str
-    stall: float
-    send_timeout: float
+    limits: StreamLimits
     tally: Tally = field(default_factory=Tally)
+
+
+def chosen(policy: Policy, config: StreamConfig) -> Policy:
+    """The policy with what a client has set for its stream."""
+    return replace(
+        policy,
+        language=config.language or policy.language,
+        task=config.task or policy.task,
+        prompt=policy.prompt if config.prompt is None else config.prompt,
+        eager=policy.eager if config.partials is None else config.partials == "eager",
+    )
+
+
+def _config(policy: Policy, rate: int) -> StreamConfig:
+    return StreamConfig(rate, policy.language, policy.task, policy.prompt, "eager" if policy.eager else "stable")
 
 
 class LiveStream:
@@ -57,6 +91,8 @@ class LiveStream:
         self.export_id = export_id
         self.ended = False
         self.stored = False
+        self.hearing = False
+        self.bytes = 0
         self._services = services
         self._dialect = dialect
         self._owner = owner
@@ -66,6 +102,7 @@ class LiveStream:
         self._recorder: Recorder | None = None
         self._storage_failed = False
         self._latency = LatencyMeter()
+        self._unrecorded: list[WireFinal] = []
         self._changed = trio.Event()
         self._publishing = trio.Lock()
         self._queued_for_partial = False
@@ -79,7 +116,12 @@ class LiveStream:
     @property
     def failed(self) -> bool:
         """Whether the stream is to be ended because it cannot be stored."""
-        return self._storage_failed
+        return self._storage_failed and self._services.limits.record_or_end
+
+    @property
+    def seconds(self) -> float:
+        """Length of the audio that has come in."""
+        return self.bytes / (types.BYTES_PER_SAMPLE * self._rate)
 
     def configure(self, config: StreamConfig) -> None:
         """Settings of this stream. Raises `ProtocolError` once it has begun, or for a language not in the model."""
@@ -91,16 +133,12 @@ class LiveStream:
                 "bad_config", f'The model does not know "language": "{config.language}". It knows: {known}.'
             )
         self._rate = config.sample_rate or self._rate
-        self._policy = replace(
-            self._policy,
-            language=config.language or self._policy.language,
-            task=config.task or self._policy.task,
-            prompt=self._policy.prompt if config.prompt is None else config.prompt,
-            eager=self._policy.eager if config.partials is None else config.partials == "eager",
-        )
+        self._policy = chosen(self._policy, config)
 
     async def hear(self, pcm: bytes) -> None:
         """Take in audio, however much; waits while the buffer is full."""
+        self.hearing = True
+        self.bytes += len(pcm)
         stream = await self._begin()
         await self._record(pcm)
         size = types.BYTES_PER_SAMPLE * max(1, self._rate // SLICES_PER_SECOND)
@@ -112,6 +150,18 @@ class LiveStream:
             self._latency.heard(stream.received, trio.current_time())
             self._services.tally.audio += len(piece) / types.BYTES_PER_SAMPLE / self._rate
             await self._publish(stream)
+        self.hearing = False
+
+    async def catch_up(self, have: int) -> None:
+        """Tell a client that is back, and has the first `have` finals, what it missed."""
+        async with self._publishing:
+            finals: list[WireFinal] = []
+            if self._recorder is not None:
+                try:
+                    finals = await self._services.store.finals(self.export_id)
+                except StoreError as error:
+                    self._storage_is_failing(error)
+            self._dialect.resumed(self.export_id, self.bytes, [*finals, *self._unrecorded][have:])
 
     async def pause(self) -> None:
         """Nothing more is to be expected for now: what has been said becomes final, and all is on the disk."""
@@ -120,11 +170,15 @@ class LiveStream:
         elif not self.ended:
             self._stream.flush()
             await self._publish(self._stream)
-            if self._recorder is not None and not self._storage_failed:
-                try:
-                    await self._recorder.flush()
-                except StoreError as error:
-                    self._storage_is_failing(error)
+            await self.store_audio()
+
+    async def store_audio(self) -> None:
+        """For a while no audio may come: have on the disk what there is."""
+        if self._recorder is not None and not self._storage_failed:
+            try:
+                await self._recorder.flush()
+            except StoreError as error:
+                self._storage_is_failing(error)
 
     async def finish(self) -> None:
         """No more audio will come."""
@@ -169,7 +223,11 @@ class LiveStream:
         if self._stream is None:
             try:
                 self._recorder = await self._services.store.record(
-                    self.export_id, sample_rate=self._rate, model=self._services.model, owner=self._owner
+                    self.export_id,
+                    sample_rate=self._rate,
+                    model=self._services.model,
+                    owner=self._owner,
+                    config=_config(self._policy, self._rate),
                 )
             except StoreError as error:
                 self._storage_is_failing(error)
@@ -227,6 +285,8 @@ class LiveStream:
 
     async def _record(self, heard: bytes | WireFinal) -> None:
         if self._recorder is None or self._storage_failed:
+            if not isinstance(heard, bytes):
+                self._unrecorded.append(heard)
             return
         try:
             if isinstance(heard, bytes):
@@ -235,6 +295,7 @@ class LiveStream:
                 await self._recorder.final(heard)
         except StoreError as error:
             self._storage_is_failing(error)
+            await self._record(heard)
 
     def _storage_is_failing(self, error: StoreError) -> None:
         _logger.error("stream %s: %s", self.export_id, error)

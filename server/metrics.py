@@ -59,7 +59,12 @@ class _Server(Collector):
         yield _counter("words", "Words of finals.", tally.words)
         yield _counter("partials", "Partials said.", tally.partials)
         yield _counter("partials_dropped", "Partials that a newer one replaced before they were sent.", tally.conflated)
-        yield _counters("faults", "What went wrong and was lived with, by kind.", "kind", tally.faults)
+        yield _counters(
+            "faults",
+            "What went wrong and was lived with, by kind.",
+            "kind",
+            {**tally.faults, **_inferences(now.pool.faults)},
+        )
         yield _histogram("inference_seconds", "From the start of an inference to its end.", tally.inference)
         yield _histogram(
             "word_latency_seconds", "From when a word's end was heard to when it stood in a partial.", tally.stable_word
@@ -81,6 +86,10 @@ class _Server(Collector):
             return  # no figure rather than a wrong one; the alert is on absence
         yield _gauge("disk_free_bytes", "Room for exports on the disk of the data directory.", disk.free)
         yield _gauge("disk_size_bytes", "Size of that disk.", disk.total)
+
+
+def _inferences(faults: Mapping[str, int]) -> dict[str, int]:
+    return {f"inference_{kind}": count for kind, count in faults.items()}
 
 
 def _gauge(name: str, meaning: str, value: float) -> GaugeMetricFamily:

@@ -45,6 +45,11 @@ class Outbox:
             self._partial = frame
             self._wake()
 
+    def reset(self) -> None:
+        """Forget what waits; more may come."""
+        self._frames.clear()
+        self._partial = None
+
     def close(self) -> None:
         """Take no more frames. What waits can still be taken."""
         self._closed = True

@@ -45,6 +45,19 @@ class WirePartial(msgspec.Struct, frozen=True):
     partial: str
 
 
+class WireResumed(msgspec.Struct, frozen=True):
+    """The stream goes on: its ID, and how many bytes of audio have arrived in all."""
+
+    resumed: str
+    bytes: int
+
+
+class WireQueued(msgspec.Struct, frozen=True):
+    """The client's place in the line, from 1; 0 when its stream begins."""
+
+    queued: int
+
+
 class WireError(msgspec.Struct, frozen=True):
     """What went wrong: a stable code for programs, a sentence for people."""
 

@@ -8,6 +8,7 @@ whose windows make finals, cannot starve the partials of the others.
 from __future__ import annotations
 
 import heapq
+import math
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -55,10 +56,22 @@ class Scheduler:
         wanted = min(self.slots, self.busy + len(self._line))
         return max(1, self._cores // max(1, wanted))
 
+    @property
+    def share(self) -> int:
+        """Cores for each inference when all slots are busy."""
+        return max(1, self._cores // self.slots)
+
     def enqueue(self, *, final: bool, now: float) -> Ticket:
         """Take a place in the line."""
+        return self._enqueue(now if final else now + PARTIAL_PATIENCE, final=final)
+
+    def enqueue_background(self) -> Ticket:
+        """Take a place behind all others, those yet to come included."""
+        return self._enqueue(math.inf, final=False)
+
+    def _enqueue(self, deadline: float, *, final: bool) -> Ticket:
         self._issued += 1
-        ticket = Ticket(now if final else now + PARTIAL_PATIENCE, self._issued, final)
+        ticket = Ticket(deadline, self._issued, final)
         heapq.heappush(self._line, ticket)
         return ticket
 

@@ -28,13 +28,13 @@ ID_HEADER: Final = b"Trioscribe-Export-Id"
 MESSAGE_QUEUE: Final = 2
 """Messages that may wait inside the library. While it is full the library does not read, so TCP slows the client."""
 
-HANDSHAKE_SECONDS: Final = 10.0
 CLOSE_SECONDS: Final = 5.0
-"""A healthy client sends its request, and answers a close, within a round trip; these bound the others."""
+"""A healthy client answers a close within a round trip; this bounds the others."""
 
 UNAUTHORIZED: Final = 401
 
-CLEAN_CODES: Final = frozenset({1000, 1001, 1005})
+BROKEN_OFF: Final = 1006
+"""The code for a connection that ended without a close frame (RFC 6455, 7.1.5)."""
 
 _logger = logging.getLogger(__name__)
 
@@ -58,6 +58,13 @@ class WebSocketWire:
         """See `server.wire.Wire`."""
         try:
             await self._connection.send_message(text)
+        except trio_websocket.ConnectionClosed as closed:
+            raise _disconnected(closed) from closed
+
+    async def ping(self) -> None:
+        """See `server.wire.Wire`."""
+        try:
+            await self._connection.ping()
         except trio_websocket.ConnectionClosed as closed:
             raise _disconnected(closed) from closed
 
@@ -113,27 +120,31 @@ class Request:
             raise _disconnected(closed) from closed
         return WebSocketWire(connection)
 
-    async def reject(self, status: int, code: str, sentence: str) -> None:
-        """Answer with an HTTP error and a JSON body."""
-        body = json.dumps({"error": code, "message": sentence}).encode()
+    async def reject(self, status: int, code: str, sentence: str, *, retry_after: int | None = None) -> None:
+        """Answer with an HTTP error and a JSON body; `retry_after` is in seconds."""
+        body: dict[str, object] = {"error": code, "message": sentence}
         headers = [(b"Content-Type", b"application/json")]
         if status == UNAUTHORIZED:
             headers.append((b"WWW-Authenticate", b"Bearer"))
-        await self._request.reject(status, extra_headers=headers, body=body)
+        if retry_after is not None:
+            body["retry_after"] = retry_after
+            headers.append((b"Retry-After", str(retry_after).encode()))
+        await self._request.reject(status, extra_headers=headers, body=json.dumps(body).encode())
 
 
-class _Guard:
+class Guard:
     """Stands in for a nursery: starts tasks whose exceptions are logged and counted instead of ending the server.
 
     trio-websocket lets errors of one connection (garbage, a reset in the handshake, a bug in the handler) escape
     into the nursery that serves all of them.
     """
 
-    def __init__(self, nursery: trio.Nursery, on_failure: Callable[[], None]) -> None:
+    def __init__(self, nursery: trio.Nursery, on_failure: Callable[[], None] = lambda: None) -> None:
         self._nursery = nursery
         self._on_failure = on_failure
 
     def start_soon(self, async_fn: Callable[..., Awaitable[Any]], *args: object, name: object = None) -> None:
+        """See `trio.Nursery.start_soon`."""
         self._nursery.start_soon(partial(self._run, async_fn, *args), name=name)
 
     async def _run(self, async_fn: Callable[..., Awaitable[Any]], *args: object) -> None:
@@ -153,11 +164,12 @@ async def serve_websockets(  # noqa: PLR0913  the composition root calls it once
     certificate: Certificate | None = None,
     paths: Collection[str],
     max_message: int,
+    handshake: float,
     on_failure: Callable[[], None] = lambda: None,
 ) -> None:
     """Serve until cancelled, which ends all connections; with a certificate, over TLS.
 
-    `max_message` in bytes; a larger one closes with 1009.
+    `max_message` in bytes; a larger one closes with 1009. `handshake`: seconds that a client has for it.
     """
 
     async def guarded(request: trio_websocket.WebSocketRequest) -> None:
@@ -175,11 +187,11 @@ async def serve_websockets(  # noqa: PLR0913  the composition root calls it once
             guarded,
             # Of these too it only uses that they give out streams.
             cast("list[trio.SocketListener]", secured),
-            handler_nursery=cast("trio.Nursery", _Guard(nursery, on_failure)),  # it uses start_soon alone
+            handler_nursery=cast("trio.Nursery", Guard(nursery, on_failure)),  # it uses start_soon alone
             message_queue_size=MESSAGE_QUEUE,
             max_message_size=max_message,
             receive_buffer_size=None,  # the library's 4 KiB costs a wake-up for every 128 ms of audio
-            connect_timeout=HANDSHAKE_SECONDS,
+            connect_timeout=handshake,
             disconnect_timeout=CLOSE_SECONDS,
         )
         await server.run()
@@ -197,4 +209,4 @@ async def open_listeners(host: str, port: int) -> list[trio.SocketListener]:
 
 
 def _disconnected(closed: trio_websocket.ConnectionClosed) -> DisconnectedError:
-    return DisconnectedError(clean=closed.reason is not None and closed.reason.code in CLEAN_CODES)
+    return DisconnectedError(clean=closed.reason is not None and closed.reason.code != BROKEN_OFF)

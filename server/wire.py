@@ -6,7 +6,7 @@ from typing import Protocol
 
 
 class DisconnectedError(Exception):
-    """The other side is gone. `clean` says that it closed the connection properly."""
+    """The other side is gone. `clean` says that the connection was closed with a close frame, for whatever reason."""
 
     def __init__(self, *, clean: bool) -> None:
         super().__init__("the client has closed the connection" if clean else "the connection to the client broke off")
@@ -22,6 +22,10 @@ class Wire(Protocol):
 
     async def send(self, text: str) -> None:
         """Send a text frame. Raises `DisconnectedError`."""
+        ...
+
+    async def ping(self) -> None:
+        """Send a ping and wait for the answer. Raises `DisconnectedError`."""
         ...
 
     async def close(self, code: int, reason: str) -> None:

@@ -14,7 +14,7 @@ import msgspec
 from msgspec.structs import replace
 
 from server.exports.wav import BYTES_PER_SAMPLE, HEADER_BYTES, wav_header, wav_sample_rate
-from server.protocol import WireFinal
+from server.protocol import StreamConfig, WireFinal
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -22,9 +22,10 @@ if TYPE_CHECKING:
 META: Final = "meta.json"
 AUDIO: Final = "audio.wav"
 FINALS: Final = "finals.jsonl"
+UNFINISHED: Final = "unfinished.json"
 
-EndState = Literal["complete", "interrupted"]
-State = Literal["live", "complete", "interrupted", "damaged"]
+EndState = Literal["complete", "recovered", "interrupted"]
+State = Literal["live", "complete", "recovered", "interrupted", "damaged"]
 
 _logger = logging.getLogger(__name__)
 
@@ -32,10 +33,11 @@ _logger = logging.getLogger(__name__)
 class Export(msgspec.Struct, frozen=True, kw_only=True):
     """What is known of one stream's export; the content of its `meta.json`.
 
-    `state` is "live" while the stream goes on, "complete" once it ended in good order, "interrupted" if it
-    did not, and "damaged" if `meta.json` cannot be read (never stored: what the other files tell stands in).
-    `duration` is in seconds; `words`, `finals` and `language` are settled when the stream ends. `owner` is the
-    holder of the API key that the stream came with; an export without one is seen only where no keys are needed.
+    `state` is "live" while the stream goes on, "complete" once it ended in good order, "interrupted" if it did not,
+    "recovered" when what was missing then has been transcribed afterwards, and "damaged" if `meta.json` cannot be
+    read (never stored: what the other files tell stands in). `duration` is in seconds; `words`, `finals` and
+    `language` are settled when the stream ends. `owner` is the holder of the API key that the stream came with; an
+    export without one is seen only where no keys are needed.
     """
 
     id: str
@@ -50,6 +52,16 @@ class Export(msgspec.Struct, frozen=True, kw_only=True):
     model: str = ""
     owner: str | None = None
     format: Literal[1] = 1
+
+
+class Unfinished(msgspec.Struct, frozen=True):
+    """What it takes to finish a stream without its client; in the folder until the export is whole.
+
+    `config` is what the stream was set to, and `attempts` how often its recovery has been begun.
+    """
+
+    config: StreamConfig = StreamConfig()
+    attempts: int = 0
 
 
 def timestamp(moment: datetime) -> str:
@@ -104,6 +116,14 @@ def read_export(folder: Path) -> Export:
     return export
 
 
+def read_unfinished(folder: Path) -> Unfinished:
+    """Tell how the stream in `folder` was set; one that says nothing of use was set to nothing. Raises `OSError`."""
+    try:
+        return msgspec.json.decode((folder / UNFINISHED).read_bytes(), type=Unfinished)
+    except (FileNotFoundError, msgspec.DecodeError, UnicodeError):
+        return Unfinished()
+
+
 def read_finals(folder: Path) -> list[WireFinal]:
     """Read the finals in `folder`, in order. A line cut off by a crash is left out. Raises `OSError`."""
     finals = []
@@ -148,11 +168,24 @@ def repair(folder: Path) -> None:
     Does nothing to one that ended in good order. Raises `OSError` if the folder is beyond repair.
     """
     export = read_export(folder)
-    if export.state not in {"live", "damaged"}:
-        return
+    if export.state in {"live", "damaged"}:
+        export = mend(folder, None if export.state == "damaged" else export)
+        _logger.warning(
+            "Export %s was interrupted; %.1f s of audio and %d finals are kept.",
+            export.id,
+            export.duration,
+            export.finals,
+        )
+
+
+def mend(folder: Path, known: Export | None) -> Export:
+    """Give an unfinished export a true WAV header, complete lines and counts, and the state "interrupted".
+
+    Whatever of it was `known` before is kept. Raises `OSError` if the folder is beyond repair.
+    """
     for name in (AUDIO, FINALS):
         (folder / name).touch()
-    export = survey(folder, None if export.state == "damaged" else export)
+    export = survey(folder, known)
     with (folder / AUDIO).open("r+b") as file:
         file.write(wav_header(export.sample_rate, export.samples))
         file.truncate(HEADER_BYTES + export.samples * BYTES_PER_SAMPLE)
@@ -160,12 +193,7 @@ def repair(folder: Path) -> None:
     lines = b"".join(msgspec.json.encode(final) + b"\n" for final in read_finals(folder))
     replace_file(folder / FINALS, lines)
     write_meta(folder, export)
-    _logger.warning(
-        "Export %s was interrupted; %.1f s of audio and %d finals are kept.",
-        export.id,
-        export.duration,
-        export.finals,
-    )
+    return export
 
 
 def _samples(folder: Path) -> int:

@@ -6,7 +6,9 @@ Audio and finals are appended as they come, so a crash loses at most what came w
 
 from __future__ import annotations
 
+import errno
 import os
+import shutil
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
@@ -14,7 +16,17 @@ import msgspec
 import trio
 
 from server.errors import StoreError
-from server.exports.export import AUDIO, FINALS, EndState, Export, duration, sync_folder, write_meta
+from server.exports.export import (
+    AUDIO,
+    FINALS,
+    UNFINISHED,
+    EndState,
+    Export,
+    Unfinished,
+    duration,
+    sync_folder,
+    write_meta,
+)
 from server.exports.wav import BYTES_PER_SAMPLE, HEADER_BYTES, wav_header
 
 if TYPE_CHECKING:
@@ -28,14 +40,20 @@ GATHER_SECONDS: Final = 1.0
 
 
 class Recorder:
-    """One stream's export while it is live. Made by `Store.record`; `complete` ends it.
+    """One stream's export while it is live. Made by `Store.record`, or by `Store.reopen` to add what is missing.
+
+    `complete` ends it.
 
     After the first write that fails nothing more is taken, so what is on disk has no gaps: every later call
     of `audio`, `final` and `flush` raises the same `StoreError`.
     """
 
-    def __init__(self, folder: Path, export: Export, limiter: trio.CapacityLimiter) -> None:
-        """Open the files that `begin_files` left in `folder`; to be called in a thread. Raises `OSError`."""
+    def __init__(self, folder: Path, export: Export, limiter: trio.CapacityLimiter, min_free: int = 0) -> None:
+        """Open the files that `begin_files` left in `folder`; to be called in a thread. Raises `OSError`.
+
+        Audio is taken as long as `min_free` bytes of the disk are free.
+        """
+        self._min_free = min_free
         self._folder = folder
         self._export = export
         self._limiter = limiter
@@ -115,6 +133,12 @@ class Recorder:
             raise StoreError(f"Export {self.export_id} is cut short. {self._failure}")
         return self._export
 
+    def close(self) -> None:
+        """Let go of the files, whatever state they are in. Nothing is written any more."""
+        self._done = True
+        self._audio.close()
+        self._finals.close()
+
     def _check(self) -> None:
         if self._failure:
             raise StoreError(self._failure)
@@ -123,9 +147,14 @@ class Recorder:
 
     async def _write_audio(self) -> None:
         chunk = bytes(self._pending)
-        await self._in_thread(self._audio.append, chunk)
+        await self._in_thread(self._append_audio, chunk)
         # Meanwhile more may have come in at the end.
         del self._pending[: len(chunk)]
+
+    def _append_audio(self, chunk: bytes) -> None:
+        if chunk and not has_room(self._folder, self._min_free):
+            raise full_disk()
+        self._audio.append(chunk)
 
     async def _in_thread(self, append: Callable[[bytes], None], data: bytes) -> None:
         # Never abandoned on cancellation: a write once begun is seen through, and its outcome is known.
@@ -156,9 +185,24 @@ class Recorder:
         self._finals.end(b"", self._finals.size)
         sync_folder(self._folder.parent)
         write_meta(self._folder, export)
+        if state != "interrupted":
+            (self._folder / UNFINISHED).unlink(missing_ok=True)
         self._audio.close()
         self._finals.close()
         return export
+
+
+def has_room(folder: Path, min_free: int) -> bool:
+    """Whether more than `min_free` bytes are free on the disk of `folder`; a disk that does not tell has room."""
+    try:
+        return not min_free or shutil.disk_usage(folder).free > min_free
+    except OSError:
+        return True
+
+
+def full_disk() -> OSError:
+    """What a full disk would raise, for one that is only as full as it is allowed to be."""
+    return OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 class _Appender:
@@ -185,15 +229,18 @@ class _Appender:
         os.fsync(self._descriptor)
 
     def close(self) -> None:
-        os.close(self._descriptor)
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+        self._descriptor = -1
 
 
-def begin_files(folder: Path, export: Export) -> None:
+def begin_files(folder: Path, export: Export, unfinished: Unfinished) -> None:
     """Make the folder of a new export, with all its files. Raises `OSError`."""
     # Under a name that no ID has until it is whole: nobody ever sees a folder with files missing.
-    unfinished = folder.with_name(f".{folder.name}.new")
-    unfinished.mkdir()
-    (unfinished / AUDIO).write_bytes(wav_header(export.sample_rate))
-    (unfinished / FINALS).touch()
-    write_meta(unfinished, export)
-    unfinished.rename(folder)
+    new = folder.with_name(f".{folder.name}.new")
+    new.mkdir()
+    (new / AUDIO).write_bytes(wav_header(export.sample_rate))
+    (new / FINALS).touch()
+    (new / UNFINISHED).write_bytes(msgspec.json.encode(unfinished))
+    write_meta(new, export)
+    new.rename(folder)

@@ -9,6 +9,7 @@ import re
 import secrets
 import shutil
 import tempfile
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final, TypeVar
 
@@ -22,11 +23,24 @@ from server.errors import (
     StartupError,
     StoreError,
 )
-from server.exports.export import AUDIO, Export, read_export, read_finals, repair, timestamp
-from server.exports.recorder import Recorder, begin_files
+from server.exports.export import (
+    AUDIO,
+    UNFINISHED,
+    Export,
+    Unfinished,
+    mend,
+    read_export,
+    read_finals,
+    read_unfinished,
+    repair,
+    replace_file,
+    timestamp,
+)
+from server.exports.recorder import Recorder, begin_files, full_disk, has_room
+from server.protocol import StreamConfig
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import AsyncIterator, Callable
     from pathlib import Path
 
     from server.protocol import WireFinal
@@ -39,6 +53,9 @@ READING_THREADS: Final = 2
 
 _ID: Final = re.compile(r"[0-9a-f]{32}", re.ASCII)
 _CURSOR: Final = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z)\.([0-9a-f]{32})", re.ASCII)
+
+MAX_ATTEMPTS: Final = 5
+"""Recoveries of one export that may be begun: what brings the process down each time must not do so for ever."""
 
 _logger = logging.getLogger(__name__)
 
@@ -56,10 +73,13 @@ class Store:
     Every method may raise `StoreError` when the disk fails; none blocks the event loop.
     """
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, min_free: int = 0) -> None:
+        """`min_free`: bytes of the disk that recordings leave free."""
         self._folder = root / "exports"
         self._writing = trio.CapacityLimiter(WRITING_THREADS)
         self._reading = trio.CapacityLimiter(READING_THREADS)
+        self._open: set[str] = set()
+        self._min_free = min_free
 
     async def prepare(self) -> None:
         """Make the data directory ready, and mend what a crash of an earlier process left behind.
@@ -74,25 +94,81 @@ class Store:
                 "Make the directory writable for this user, or choose another data directory."
             ) from error
 
+    def has_room(self) -> bool:
+        """Whether another recording can be begun."""
+        return has_room(self._folder, self._min_free)
+
     @staticmethod
     def new_id() -> str:
         """Make an ID that cannot be guessed: 32 lower-case hex digits."""
         return secrets.token_hex(16)
 
-    async def record(self, export_id: str, *, sample_rate: int, model: str, owner: str | None = None) -> Recorder:
+    async def record(
+        self,
+        export_id: str,
+        *,
+        sample_rate: int,
+        model: str,
+        owner: str | None = None,
+        config: StreamConfig | None = None,
+    ) -> Recorder:
         """Begin the export of a stream with `sample_rate` samples a second. The ID is one of `new_id`.
 
-        `owner` is the holder of the key that the client came with, if any.
+        `owner` is the holder of the key that the client came with, if any. `config` is kept until the export is
+        whole, for the case that somebody else has to finish it.
         """
         folder = self._path(export_id)
         now = timestamp(datetime.now(UTC))
         export = Export(id=export_id, state="live", created=now, sample_rate=sample_rate, model=model, owner=owner)
 
         def begin() -> Recorder:
-            begin_files(folder, export)
-            return Recorder(folder, export, self._writing)
+            if not self.has_room():
+                raise full_disk()
+            begin_files(folder, export, Unfinished(config or StreamConfig()))
+            return Recorder(folder, export, self._writing, self._min_free)
 
         return await self._run(begin, self._writing)
+
+    async def unfinished(self) -> list[str]:
+        """IDs of the exports that were interrupted and can be completed by `reopen`, oldest first."""
+
+        def find() -> list[str]:
+            return [
+                export.id
+                for export in reversed(self._scan())
+                if export.state == "interrupted" and read_unfinished(self._folder / export.id).attempts < MAX_ATTEMPTS
+            ]
+
+        return await self._run(find, self._reading)
+
+    @asynccontextmanager
+    async def reopen(self, export_id: str) -> AsyncIterator[tuple[Export, StreamConfig, Recorder]]:
+        """Take up an interrupted export again: what is known of it, how it was set, and a recorder that adds to it.
+
+        While inside, it cannot be deleted. Raises `ExportNotFoundError`.
+        """
+        folder = self._path(export_id)
+
+        def begin() -> tuple[Export, Unfinished, Recorder]:
+            export = mend(folder, read_export(folder))
+            unfinished = read_unfinished(folder)
+            begun = Unfinished(unfinished.config, unfinished.attempts + 1)
+            replace_file(folder / UNFINISHED, msgspec.json.encode(begun))
+            return export, unfinished, Recorder(folder, export, self._writing)
+
+        self._open.add(export_id)
+        try:
+            export, unfinished, recorder = await self._run(begin, self._writing)
+            try:
+                yield export, unfinished.config, recorder
+            except trio.Cancelled:  # a shutdown: this attempt does not count
+                if (folder / UNFINISHED).exists():
+                    replace_file(folder / UNFINISHED, msgspec.json.encode(unfinished))
+                raise
+            finally:
+                recorder.close()
+        finally:
+            self._open.discard(export_id)
 
     async def page(self, *, limit: int, before: str | None = None, owner: str | None = None) -> ExportPage:
         """List at most `limit` exports, newest first, from after the cursor `before`; only those of `owner` if given.
@@ -114,6 +190,10 @@ class Store:
         more = shown and len(older) > limit
         return ExportPage(shown, f"{shown[-1].created}.{shown[-1].id}" if more else None)
 
+    async def all(self) -> list[Export]:
+        """List all exports, newest first."""
+        return await self._run(self._scan, self._reading)
+
     async def find(self, export_id: str) -> Export:
         """Tell what is known of an export. Raises `ExportNotFoundError`."""
         folder = self._path(export_id)
@@ -133,7 +213,7 @@ class Store:
         folder = self._path(export_id)
 
         def remove() -> None:
-            if read_export(folder).state == "live":
+            if read_export(folder).state == "live" or export_id in self._open:
                 raise ExportNotReadyError(f"Export {export_id} is still being recorded.")
             # Out of sight at once and as a whole; `prepare` clears away what a crash leaves of it.
             hidden = folder.with_name(f".{export_id}.deleted")

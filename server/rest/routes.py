@@ -73,10 +73,15 @@ class FormatQuery(msgspec.Struct, frozen=True):
     ] = None
 
 
-def create_app(store: Store, ready: Callable[[], Readiness], door: Door) -> QuartTrio:
-    """Make the application. `ready` is asked for each GET /ready; `door` says who sees what."""
+def create_app(
+    store: Store, ready: Callable[[], Readiness], door: Door, *, max_body: int = MAX_BODY_BYTES
+) -> QuartTrio:
+    """Make the application.
+
+    `ready` is asked for each GET /ready; `door` says who sees what; `max_body` is in bytes.
+    """
     app = QuartTrio(__name__, static_folder=None)
-    app.config["MAX_CONTENT_LENGTH"] = MAX_BODY_BYTES
+    app.config["MAX_CONTENT_LENGTH"] = max_body
     # A path is taken as it comes: no redirects to a "better" one.
     app.url_map.merge_slashes = False
     QuartSchema(

@@ -83,6 +83,7 @@ async def serve_rest(  # noqa: PLR0913  the composition root calls it once, by n
     listener: socket.socket,
     *,
     shutdown: trio.Event,
+    keep_alive: float = KEEP_ALIVE_SECONDS,
     grace: float = GRACE_SECONDS,
     on_crash: Callable[[], None] = lambda: None,
     certificate: Certificate | None = None,
@@ -90,11 +91,11 @@ async def serve_rest(  # noqa: PLR0913  the composition root calls it once, by n
 ) -> None:
     """Serve until `shutdown` is set, then let answers that are under way take `grace` more seconds.
 
-    With a certificate it is HTTPS. `listener` is left open, afterwards too. `on_crash` is called whenever a
-    connection failed.
+    With a certificate it is HTTPS. `keep_alive`: seconds for a request to come in full, and between requests.
+    `listener` is left open, afterwards too. `on_crash` is called whenever a connection failed.
     """
     context = WorkerContext(None)
-    config = _config()
+    config = _config(keep_alive)
     live = trio.CapacityLimiter(MAX_CONNECTIONS)
 
     async def converse(stream: Connection) -> None:
@@ -163,11 +164,11 @@ async def _cut_off(stream: Connection) -> None:
         tcp.socket.close()
 
 
-def _config() -> Config:
+def _config(keep_alive: float) -> Config:
     config = Config()
     config.errorlog = _logger
     config.accesslog = None
     config.include_server_header = False
-    config.keep_alive_timeout = KEEP_ALIVE_SECONDS
+    config.keep_alive_timeout = keep_alive
     config.websocket_max_message_size = 1024  # there are no WebSockets here
     return config

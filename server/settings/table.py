@@ -123,6 +123,40 @@ class Settings:
     max_message_mb: int = setting(16, whole(1, 64), "largest WebSocket message in MiB; a larger one ends its stream")
     send_timeout_s: float = setting(10.0, number(1, 600), "seconds after which a client that does not read is ended")
     grace_s: float = setting(10.0, number(0, 600), "seconds that open streams have to finish at shutdown")
+    max_streams: int = setting(
+        0, whole(0, 10_000), "most streams at a time; 0 leaves it to what this host has been measured to hold"
+    )
+    max_streams_per_address: int = setting(0, whole(0, 10_000), "most streams from one address; 0 is no limit")
+    queue: int = setting(0, whole(0, 1_000), "clients that may wait in line when the host is full; 0 refuses them")
+    max_stream_h: float = setting(12.0, number(0.001, 1_000), "hours of audio after which a stream is finished")
+    idle_s: float = setting(
+        300.0, number(1, 86_400), "seconds without anything from a client after which its stream is finished"
+    )
+    ping_s: float = setting(
+        20.0, number(0.1, 3_600), "seconds of silence after which a client is pinged, and that it has to answer"
+    )
+    resume_s: float = setting(
+        30.0, number(0, 3_600), "seconds that a stream whose connection broke off waits for its client to come back"
+    )
+    handshake_s: float = setting(10.0, number(1, 60), "seconds for a client to complete its handshake")
+    rest_body_kb: int = setting(64, whole(1, 1_024), "largest body of a REST request in KiB")
+    rest_timeout_s: float = setting(
+        15.0, number(1, 600), "seconds for a REST request to come in, and between requests of a connection"
+    )
+    inference_timeout_s: float = setting(
+        60.0, number(0.1, 3_600), "seconds after which an inference counts as hung and its recognizer is replaced"
+    )
+    storage_failure: str = setting(
+        "end",
+        choice("end", "continue"),
+        "end a stream that cannot be stored any more, or continue it without a recording",
+    )
+    min_free_disk_mb: int = setting(
+        256, whole(0, 100_000_000), "MiB that stay free on the disk of data_dir: recording stops before"
+    )
+    keep_days: float = setting(0.0, number(0, 36_500), "days after which an export is deleted; 0 keeps all")
+    keep_exports: int = setting(0, whole(0, 100_000_000), "most exports that are kept, the newest; 0 keeps all")
+    keep_gb: float = setting(0.0, number(0, 1_000_000), "most GiB of exports that are kept, the newest; 0 keeps all")
     log_level: str = setting(
         "info", choice("debug", "info", "warning", "error", "critical"), "least severity that is logged"
     )

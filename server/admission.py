@@ -1,0 +1,141 @@
+"""Whether one more stream can be held: pure decisions from what inferences were measured to cost on this host.
+
+A stream is held if a window of it can be decoded at least every `CADENCE` seconds while all others get the same. So
+with `cost` seconds of a slot per window, n streams need n * cost / CADENCE slots, and of those there are, `UTILISATION`
+may be planned with. The cost is measured before the first stream (`server.capacity`), and then by every inference that
+is made under load: a host that turns slower (heat, other programs, longer windows) takes fewer streams from then on.
+Independently of that, nobody is let in while somebody who is in waits too long.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Final
+
+from server.scheduler import PARTIAL_PATIENCE
+
+CADENCE: Final = 1.0
+"""Seconds between two windows of a stream on a full host. Alone on the host a stream gets three a second."""
+
+UTILISATION: Final = 0.8
+"""Part of the slots' time that is given away: near one, waiting times grow without bound."""
+
+LOOP_UTILISATION: Final = 0.5
+"""Part of the event loop's time that detecting speech may take; the rest is for sockets and REST."""
+
+MEMORY: Final = 30
+"""Inferences over which the measured cost is averaged: the last half minute of a stream on a full host."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What one stream takes: `window` seconds of a slot for a window, `loop` seconds of the event loop a second."""
+
+    window: float
+    loop: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not (0 <= self.window < math.inf and 0 <= self.loop < math.inf):
+            raise ValueError(f"no cost: {self}")
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What has been set on top of the measured load; 0 is no limit."""
+
+    streams: int = 0
+    per_address: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Demand:
+    """How things stand when somebody asks for a stream.
+
+    There are so many streams in all and from the same address, the host holds `held`, and the stream that has waited
+    longest for a slot has waited for `waited` seconds.
+    """
+
+    streams: int
+    from_address: int
+    held: int
+    waited: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why there is no stream now: a code for programs, a sentence, and in how many seconds to ask again.
+
+    `passes` says that it has to do with the load, so that waiting in line makes sense.
+    """
+
+    code: str
+    message: str
+    retry_after: int
+    passes: bool
+
+
+def streams_held(cost: Cost | None, slots: int) -> int:
+    """How many streams this host holds: one at least, one per slot while nothing has been measured."""
+    if cost is None:
+        return slots
+    by_slots = UTILISATION * slots * CADENCE / cost.window if cost.window else math.inf
+    by_loop = LOOP_UTILISATION / cost.loop if cost.loop else math.inf
+    return max(1, math.floor(min(by_slots, by_loop, 10_000)))
+
+
+def refusal(demand: Demand, limits: Limits) -> Refusal | None:
+    """Why one more stream would be too much; None if it would not."""
+    if limits.per_address and demand.from_address >= limits.per_address:
+        return Refusal(
+            "too_many_from_address",
+            f"This address has {demand.from_address} streams, and may have no more. End one first.",
+            retry_after=10,
+            passes=False,
+        )
+    if limits.streams and demand.streams >= limits.streams:
+        return Refusal(
+            "max_streams",
+            f"This server takes {limits.streams} streams at a time, and has them. Try again when one has ended.",
+            retry_after=10,
+            passes=True,
+        )
+    if demand.streams >= demand.held:
+        return Refusal(
+            "full",
+            f"This host holds {demand.held} streams at a time, and has them. Try again when one has ended.",
+            retry_after=10,
+            passes=True,
+        )
+    if demand.streams and demand.waited > PARTIAL_PATIENCE:
+        return Refusal(
+            "overloaded",
+            "This host is behind with the streams that it has. Try again in a moment.",
+            retry_after=5,
+            passes=True,
+        )
+    return None
+
+
+class Meter:
+    """The cost of a stream: as measured with nothing else going on, or higher if inferences have shown that since."""
+
+    def __init__(self) -> None:
+        self._measured: Cost | None = None
+        self._lately: float | None = None
+
+    @property
+    def cost(self) -> Cost | None:
+        """What is known; None for nothing."""
+        if self._measured is None:
+            return None if self._lately is None else Cost(self._lately)
+        return Cost(max(self._measured.window, self._lately or 0.0), self._measured.loop)
+
+    def calibrate(self, cost: Cost) -> None:
+        """Start from a cost that was measured with nothing else going on; what was noted before is forgotten."""
+        self._measured = cost
+        self._lately = None
+
+    def note(self, seconds: float) -> None:
+        """An inference took that much of a slot, while each slot had its share of the cores."""
+        self._lately = seconds if self._lately is None else self._lately + (seconds - self._lately) / MEMORY

@@ -1,0 +1,166 @@
+"""What becomes of a client that asks for a stream: refused, made to wait, let in, or brought back to its own.
+
+Keys and origins first (`server.door`), then whether there is room (`server.entrance`), then the session.
+"""
+
+from __future__ import annotations
+
+import logging
+from functools import partial
+from typing import TYPE_CHECKING, Final
+
+import trio
+
+from server import logs
+from server.admission import Refusal
+from server.dialects import DIALECTS
+from server.door import turn_away
+from server.errors import ProtocolError, RefusedError
+from server.protocol import WireQueued, encode
+from server.resumption import Resumption, Resumptions, requested
+from server.session import Session
+from server.wire import DisconnectedError
+
+if TYPE_CHECKING:
+    from server.door import Door
+    from server.entrance import Entrance, Place
+    from server.live import Services
+    from server.transport import Guard, Request
+    from server.wire import Wire
+
+SHUTTING_DOWN: Final = Refusal(
+    "shutting_down", "The server is shutting down; connect again later.", retry_after=30, passes=False
+)
+
+_logger = logging.getLogger(__name__)
+
+
+class Caller:
+    """A client whose handshake may have been answered already, because its key was to come in the first frame."""
+
+    def __init__(self, request: Request) -> None:
+        self.request = request
+        self.wire: Wire | None = None
+
+    async def accept(self, export_id: str) -> Wire:
+        """Answer the handshake, if that is still to be done. Raises `DisconnectedError`."""
+        if self.wire is None:
+            self.wire = await self.request.accept(export_id)
+        return self.wire
+
+    async def refuse(self, refused: RefusedError) -> None:
+        """Tell the client why it may not come in."""
+        if self.wire is None:
+            await self.request.reject(refused.status, refused.code, str(refused), retry_after=refused.retry_after)
+        else:
+            await turn_away(self.wire, refused)
+
+
+class Reception:
+    """Receives clients until the server drains, and knows who is in."""
+
+    def __init__(self, services: Services, door: Door, entrance: Entrance) -> None:
+        self.draining = trio.Event()
+        self.empty = trio.Event()
+        """Set when the server drains and the last stream has ended."""
+        self._services = services
+        self._door = door
+        self._entrance = entrance
+        self._resumptions = Resumptions()
+
+    @property
+    def streams(self) -> int:
+        """How many streams are open."""
+        return self._entrance.streams
+
+    def refusal(self) -> Refusal | None:
+        """Why a client that came now would not be let in; None if it would."""
+        return SHUTTING_DOWN if self.draining.is_set() else self._entrance.refusal()
+
+    def drain(self) -> None:
+        """Take no new streams; those that are open are finished and stored."""
+        self.draining.set()
+        self._look_whether_empty()
+
+    async def handle(self, sessions: Guard, request: Request) -> None:
+        """Receive a client, and serve it while it is connected. The sessions' own tasks run in `sessions`."""
+        export_id = self._services.store.new_id()
+        caller = Caller(request)
+        with logs.about_stream(export_id):
+            try:
+                await self._receive(sessions, caller, export_id)
+            except RefusedError as refused:
+                _logger.info("A client is refused", extra={"peer": request.address, "reason": refused.code})
+                self._services.tally.refused[refused.code] += 1
+                await caller.refuse(refused)
+            except DisconnectedError as gone:
+                _logger.info("A handshake broke off: %s", gone)
+
+    async def _receive(self, sessions: Guard, caller: Caller, export_id: str) -> None:
+        try:
+            wish = requested(caller.request.query)
+        except ProtocolError as error:
+            raise RefusedError(400, error.code, str(error)) from error
+        owner = self._door.visitor(caller.request)
+        if self._door.locked and owner is None:
+            # Whoever has shown no key yet must not take up a place either.
+            owner, caller.wire = await self._door.ask(await caller.accept(export_id))
+        if wish is None:
+            await self._admit(sessions, caller, export_id, owner)
+        else:
+            await self._resume(caller, wish, owner)
+
+    async def _resume(self, caller: Caller, wish: Resumption, owner: str | None) -> None:
+        session = self._resumptions.find(wish.export_id)
+        if session is None or session.owner != owner:
+            raise RefusedError(404, "no_such_stream", "There is no stream under this ID that could be gone on with.")
+        _logger.info("A client is back", extra={"peer": caller.request.address, "resumed": wish.export_id})
+        await session.resume(await caller.accept(wish.export_id), wish.finals)
+
+    async def _admit(self, sessions: Guard, caller: Caller, export_id: str, owner: str | None) -> None:
+        """Begin a stream when its turn has come. From then on the place is the session's, resumed or not."""
+        place = self._place(caller.request.address)
+        dialect = DIALECTS[caller.request.path]
+        try:
+            wire = await caller.accept(export_id)
+            await place.turn(partial(_tell_place, wire) if dialect.resumable else _say_nothing)
+        except BaseException:
+            self._leave(place)
+            raise
+        _logger.info("A stream begins", extra={"peer": caller.request.address, "key": owner or "none"})
+        session = Session(wire, export_id, self._services, dialect, self.draining, owner=owner)
+        sessions.start_soon(self._run, session, export_id, place)
+        await session.released()
+
+    def _place(self, address: str) -> Place:
+        place = SHUTTING_DOWN if self.draining.is_set() else self._entrance.arrive(address)
+        if isinstance(place, Refusal):
+            raise RefusedError(503, place.code, place.message, retry_after=place.retry_after)
+        return place
+
+    async def _run(self, session: Session, export_id: str, place: Place) -> None:
+        self._resumptions.add(export_id, session)
+        try:
+            await session.run()
+        finally:
+            self._resumptions.remove(export_id)
+            self._leave(place)
+            _logger.info("The stream has ended")
+
+    def _leave(self, place: Place) -> None:
+        place.leave()
+        self._look_whether_empty()
+
+    def _look_whether_empty(self) -> None:
+        if self.draining.is_set() and not self._entrance.streams:
+            self.empty.set()
+
+
+async def _tell_place(wire: Wire, place: int) -> None:
+    await wire.send(encode(WireQueued(place)))
+
+
+async def _say_nothing(place: int) -> None:
+    """Vosk's clients would take it for the reply to their first frame."""
+    del place
+    await trio.lowlevel.checkpoint()
