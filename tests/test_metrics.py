@@ -6,6 +6,7 @@ from pathlib import Path
 
 import prometheus_client
 import pytest
+import trio
 from prometheus_client.parser import text_string_to_metric_families
 
 from server.metrics import Snapshot, exposition
@@ -13,7 +14,7 @@ from server.outbox import Outbox
 from server.pool import PoolStatistics
 from server.scheduler import PARTIAL_PATIENCE, Scheduler
 from server.tally import Histogram, Tally
-from tests.conftest import running
+from tests.conftest import PATIENCE, running
 from tests.speech import clips
 from tests.visitors import RefusedHandshake, Visitor
 
@@ -62,12 +63,21 @@ async def test_a_stream_shows_in_the_figures(tmp_path: Path) -> None:
         assert after["trioscribe_inference_seconds_count"] >= 2
         spent = after["trioscribe_inference_seconds_sum"]
         assert after["trioscribe_real_time_factor"] == pytest.approx(spent / (2 * seconds))
-        assert after["trioscribe_event_loop_lag_seconds_count"] > before["trioscribe_event_loop_lag_seconds_count"]
         assert after["trioscribe_slots"] >= 1
-        assert after["trioscribe_slots_busy"] == after["trioscribe_queue_length"] == 0
+        assert after["trioscribe_queue_length"] == 0
         assert 0 < after["trioscribe_disk_free_bytes"] <= after["trioscribe_disk_size_bytes"]
         assert after["process_resident_memory_bytes"] > 0
         assert after["process_open_fds"] > 0
+
+
+async def test_the_event_loop_is_watched_and_slots_fall_idle(tmp_path: Path) -> None:
+    async with running(tmp_path) as client:
+        watched = idle = False
+        with trio.fail_after(PATIENCE):
+            while not (watched and idle):  # it measures this host at first, in real threads
+                now = figures((await client.get("/metrics")).decode())
+                watched = now["trioscribe_event_loop_lag_seconds_count"] > 0
+                idle = now["trioscribe_slots_busy"] == 0
 
 
 def test_nothing_is_kept_outside_of_the_snapshot(tmp_path: Path) -> None:

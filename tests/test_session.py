@@ -22,7 +22,7 @@ from engine.scripted import ScriptedRecognizer
 from engine.types import SAMPLE_RATE, Hypothesis, Window, Word
 from server.dialects import Native
 from server.errors import StoreError
-from server.live import Services
+from server.live import Services, StreamLimits
 from server.pool import InferencePool
 from server.session import Session
 from server.wire import DisconnectedError
@@ -40,6 +40,7 @@ WORDS = [f"word-{number}" for number in range(10)]
 MANY = [f"word-{number}" for number in range(60)]
 STALL = 2.0
 SEND_TIMEOUT = 10.0
+LIMITS = StreamLimits(STALL, SEND_TIMEOUT)
 
 
 class Loudness:
@@ -137,6 +138,9 @@ class Talker:
         await trio.lowlevel.checkpoint()
         self.got.append((round(trio.current_time() - self._start, 3), text))
 
+    async def ping(self) -> None:
+        await trio.lowlevel.checkpoint()
+
     async def close(self, code: int, reason: str) -> None:
         del reason
         await trio.lowlevel.checkpoint()
@@ -177,6 +181,7 @@ async def serve(
     *,
     recorder: MemoryRecorder | None = None,
     draining: trio.Event | None = None,
+    limits: StreamLimits = LIMITS,
 ) -> MemoryRecorder:
     recorder = recorder or MemoryRecorder()
     services = Services(
@@ -186,8 +191,7 @@ async def serve(
         policy=Policy(language="en"),
         languages=frozenset({"en"}),
         model="scripted",
-        stall=STALL,
-        send_timeout=SEND_TIMEOUT,
+        limits=limits,
     )
     with trio.fail_after(3600):
         await Session(talker, EXPORT_ID, services, Native, trio.Event() if draining is None else draining).run()
