@@ -65,13 +65,13 @@ class App:
         self._model = model
         self._services = services
         self._certificate = security.certificate
-        entrance = Entrance(
+        self._entrance = Entrance(
             services.pool,
             Limits(settings.max_streams, settings.max_streams_per_address),
             settings.queue,
             self._has_room,
         )
-        self._reception = Reception(services, security.door, entrance)
+        self._reception = Reception(services, security.door, self._entrance)
         self._bench = bench(settings, model, services.pool)
         self._listeners = listeners
 
@@ -99,7 +99,10 @@ class App:
         """The figures for `/metrics`."""
         services = self._services
         return Snapshot(
-            self.readiness().ready, self._reception.streams, services.pool.statistics(), services.tally.statistics()
+            self.readiness().ready,
+            self._entrance.statistics(),
+            services.pool.statistics(),
+            services.tally.statistics(),
         )
 
     def banner(self) -> str:
@@ -114,8 +117,15 @@ class App:
             f"model {self._model.name}{note}; {slots} inference slot{'s' if slots != 1 else ''}"
         )
 
-    async def run(self) -> None:
-        """Serve until drained; streams get the grace time of the settings, what is left then stays recoverable."""
+    async def recall(self) -> bool:
+        """Find out what this host was measured to hold, before the first stream is let in. Whether that is known."""
+        return await self._bench.recall()
+
+    async def run(self, *, measured: bool) -> None:
+        """Serve until drained; streams get the grace time of the settings, what is left then stays recoverable.
+
+        `measured`: whether it is known from an earlier time what this host holds.
+        """
         async with trio.open_nursery() as nursery:
             fault = partial(self._services.tally.fault, "connection")
             nursery.start_soon(
@@ -130,16 +140,16 @@ class App:
                     on_failure=fault,
                 )
             )
-            nursery.start_soon(self._prepare)
+            nursery.start_soon(self._put_in_order, measured)
             nursery.start_soon(sweep, self._services.store, _keep(self._settings))
             await self._reception.draining.wait()
             with trio.move_on_after(self._settings.grace_s):
                 await self._reception.empty.wait()
             nursery.cancel_scope.cancel()
 
-    async def _prepare(self) -> None:
+    async def _put_in_order(self, measured: bool) -> None:
         """What is done in the background once the server is ready."""
-        if not await self._bench.recall():
+        if not measured:
             await self._bench.calibrate()
         await recover(self._services)
 
@@ -205,9 +215,10 @@ async def serve(settings: Settings, *, task_status: trio.TaskStatus[App] = trio.
                         on_crash=partial(services.tally.fault, "rest_connection"),
                     )
                 )
+                measured = await app.recall()
                 task_status.started(app)
                 print(app.banner(), flush=True)  # noqa: T201 - the ready line is for people and for scripts that wait
-                await app.run()
+                await app.run(measured=measured)
                 rest_shutdown.set()
                 rest.cancel_scope.deadline = trio.current_time() + REST_GRACE_SECONDS
             nursery.cancel_scope.cancel()

@@ -27,7 +27,7 @@ MIB: Final = 1024 * 1024
 
 async def examine(settings: Settings) -> None:
     """Measure, print what was found, and keep it for the server. Raises `StartupError`, `EngineError`."""
-    model = find(settings.model)
+    model = find(settings.model, settings.models_dir)
     # What whisper.cpp tells of itself is not what is asked for.
     with logging_to(lambda _text: None), closing(await load_pool(settings, model)) as pool:
         kit = bench(settings, model, pool)

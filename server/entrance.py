@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 import trio
@@ -11,7 +11,7 @@ import trio
 from server.admission import Demand, Limits, Refusal, refusal, streams_held
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping
+    from collections.abc import Awaitable, Callable
 
     from server.pool import InferencePool
 
@@ -21,13 +21,12 @@ RECHECK_SECONDS: Final = 1.0
 
 @dataclass(frozen=True, slots=True)
 class EntranceStatistics:
-    """A snapshot: streams now, clients in line, how many streams the host holds, and counts since the start."""
+    """A snapshot: streams now, clients in line, streams that the host holds, and streams let in since the start."""
 
     streams: int
     waiting: int
     held: int
     admitted: int
-    refused: Mapping[str, int] = field(default_factory=dict)
 
 
 class Entrance:
@@ -42,7 +41,6 @@ class Entrance:
         self._addresses: Counter[str] = Counter()
         self._line: deque[Place] = deque()
         self._admitted = 0
-        self._refused: Counter[str] = Counter()
 
     @property
     def streams(self) -> int:
@@ -66,7 +64,7 @@ class Entrance:
         """Ask for a stream. A place is to be left by `Place.leave`, whatever becomes of it."""
         reason = self.refusal(address)
         if reason is not None and not (reason.passes and len(self._line) < self._queue):
-            return self.turn_away(reason)
+            return reason
         place = Place(self, address)
         if reason is not None or self._line:
             self._line.append(place)
@@ -74,15 +72,10 @@ class Entrance:
             self._let_in(place)
         return place
 
-    def turn_away(self, reason: Refusal) -> Refusal:
-        """Count a refusal, and give it back."""
-        self._refused[reason.code] += 1
-        return reason
-
     def statistics(self) -> EntranceStatistics:
         """How things stand."""
         held = streams_held(self._pool.meter.cost, self._pool.statistics().slots)
-        return EntranceStatistics(self.streams, len(self._line), held, self._admitted, dict(self._refused))
+        return EntranceStatistics(self.streams, len(self._line), held, self._admitted)
 
     def position(self, place: Place) -> int:
         """Its place in the line, from 1; 0 if it is in."""

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from prometheus_client import Metric
 
+    from server.entrance import EntranceStatistics
     from server.pool import PoolStatistics
     from server.tally import Distribution, TallyStatistics
 
@@ -28,7 +29,7 @@ class Snapshot:
     """Everything that `/metrics` shows of one moment, but the process and the disk; see `docs/operating.md`."""
 
     ready: bool
-    streams: int
+    entrance: EntranceStatistics
     pool: PoolStatistics
     tally: TallyStatistics
 
@@ -52,7 +53,12 @@ class _Server(Collector):
     def collect(self) -> Iterator[Metric]:
         now, tally = self._now, self._now.tally
         yield _gauge("ready", "Whether a new stream would be taken.", float(now.ready))
-        yield _gauge("streams", "Streams that are open.", now.streams)
+        yield _gauge("streams", "Streams that are open.", now.entrance.streams)
+        yield _gauge(
+            "streams_held", "Streams that this host holds, by what they were measured to cost.", now.entrance.held
+        )
+        yield _gauge("clients_in_line", "Clients that wait for a stream.", now.entrance.waiting)
+        yield _counter("streams_admitted", "Streams that were let in.", now.entrance.admitted)
         yield _counters("streams_ended", "Streams that have ended, by what became of the export.", "as", tally.ended)
         yield _counters("refused", "Handshakes that were refused, by reason.", "reason", tally.refused)
         yield _counter("audio_seconds", "Audio taken in.", tally.audio)

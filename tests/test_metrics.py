@@ -9,6 +9,7 @@ import pytest
 import trio
 from prometheus_client.parser import text_string_to_metric_families
 
+from server.entrance import EntranceStatistics
 from server.metrics import Snapshot, exposition
 from server.outbox import Outbox
 from server.pool import PoolStatistics
@@ -63,6 +64,8 @@ async def test_a_stream_shows_in_the_figures(tmp_path: Path) -> None:
         assert after["trioscribe_inference_seconds_count"] >= 2
         spent = after["trioscribe_inference_seconds_sum"]
         assert after["trioscribe_real_time_factor"] == pytest.approx(spent / (2 * seconds))
+        assert after["trioscribe_streams_admitted_total"] == 2
+        assert after["trioscribe_streams_held"] >= 1
         assert after["trioscribe_slots"] >= 1
         assert after["trioscribe_queue_length"] == 0
         assert 0 < after["trioscribe_disk_free_bytes"] <= after["trioscribe_disk_size_bytes"]
@@ -83,7 +86,7 @@ async def test_the_event_loop_is_watched_and_slots_fall_idle(tmp_path: Path) -> 
 def test_nothing_is_kept_outside_of_the_snapshot(tmp_path: Path) -> None:
     tally = Tally()
     tally.words = 7
-    snapshot = Snapshot(True, 1, PoolStatistics(2, 1, 3, 0.5), tally.statistics())
+    snapshot = Snapshot(True, EntranceStatistics(1, 0, 7, 3), PoolStatistics(2, 1, 3, 0.5), tally.statistics())
     tally.words = 8
     text = exposition(snapshot, tmp_path).decode()
     seen = figures(text)
@@ -97,7 +100,7 @@ def test_nothing_is_kept_outside_of_the_snapshot(tmp_path: Path) -> None:
 
 
 def test_every_figure_is_in_the_documentation(tmp_path: Path) -> None:
-    snapshot = Snapshot(True, 0, PoolStatistics(1, 0, 0), Tally().statistics())
+    snapshot = Snapshot(True, EntranceStatistics(0, 0, 1, 0), PoolStatistics(1, 0, 0), Tally().statistics())
     document = DOCUMENT.read_text()
     for family in text_string_to_metric_families(exposition(snapshot, tmp_path).decode()):
         if family.name.startswith("trioscribe_"):
