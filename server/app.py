@@ -24,6 +24,7 @@ from server.exports.store import Store
 from server.host import usable_cores
 from server.lag import watch_lag
 from server.live import Services, StreamLimits
+from server.lobby import Lobby
 from server.metrics import Snapshot
 from server.pool import InferencePool
 from server.reception import Reception
@@ -137,6 +138,7 @@ class App:
                     paths=DIALECTS,
                     max_message=self._settings.max_message_mb * 1024 * 1024,
                     handshake=self._settings.handshake_s,
+                    lobby=Lobby(on_crowded=partial(self._services.tally.fault, "crowded")),
                     on_failure=fault,
                 )
             )
@@ -213,6 +215,7 @@ async def serve(settings: Settings, *, task_status: trio.TaskStatus[App] = trio.
                         keep_alive=settings.rest_timeout_s,
                         certificate=security.certificate,
                         on_crash=partial(services.tally.fault, "rest_connection"),
+                        on_crowded=partial(services.tally.fault, "rest_crowded"),
                     )
                 )
                 measured = await app.recall()

@@ -105,6 +105,7 @@ class Reception:
         if self._door.locked and owner is None:
             # Whoever has shown no key yet must not take up a place either.
             owner, caller.wire = await self._door.ask(await caller.accept(export_id))
+        caller.request.recognised()
         if wish is None:
             await self._admit(sessions, caller, export_id, owner)
         else:

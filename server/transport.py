@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, cast
@@ -18,6 +19,7 @@ from server.wire import DisconnectedError
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Collection
 
+    from server.lobby import Guest, Lobby
     from server.tls import Certificate
 
 SUBPROTOCOLS: Final = ("audio.drachtio.org",)
@@ -84,6 +86,11 @@ class Request:
     """A handshake that asks for a stream."""
 
     _request: trio_websocket.WebSocketRequest
+    _guest: Guest
+
+    def recognised(self) -> None:
+        """Its client has said all that is needed to know what becomes of it: no other takes its place any more."""
+        self._guest.go_on()
 
     @property
     def path(self) -> str:
@@ -157,6 +164,22 @@ class Guard:
             self._on_failure()
 
 
+class Gate(Guard):
+    """A guard for new connections: each waits in the lobby until it has said what it wants."""
+
+    def __init__(self, nursery: trio.Nursery, lobby: Lobby, on_failure: Callable[[], None]) -> None:
+        super().__init__(nursery, on_failure)
+        self._lobby = lobby
+
+    async def _run(self, async_fn: Callable[..., Awaitable[Any]], *args: object) -> None:
+        with self._lobby.guest() as guest:
+            _guest.set(guest)  # of this task; the library hands nothing through to the handler
+            await super()._run(async_fn, *args)
+
+
+_guest: ContextVar[Guest] = ContextVar("guest")
+
+
 async def serve_websockets(  # noqa: PLR0913  the composition root calls it once, by name
     handle: Callable[[Request], Awaitable[None]],
     listeners: list[trio.SocketListener],
@@ -165,15 +188,17 @@ async def serve_websockets(  # noqa: PLR0913  the composition root calls it once
     paths: Collection[str],
     max_message: int,
     handshake: float,
+    lobby: Lobby,
     on_failure: Callable[[], None] = lambda: None,
 ) -> None:
     """Serve until cancelled, which ends all connections; with a certificate, over TLS.
 
-    `max_message` in bytes; a larger one closes with 1009. `handshake`: seconds that a client has for it.
+    `max_message` in bytes; a larger one closes with 1009. `handshake`: seconds that a client has for it. In the
+    `lobby` are those who have to be recognised yet (`Request.recognised`).
     """
 
     async def guarded(request: trio_websocket.WebSocketRequest) -> None:
-        wrapped = Request(request)
+        wrapped = Request(request, _guest.get())
         if wrapped.path in paths:
             await handle(wrapped)
         else:
@@ -187,7 +212,7 @@ async def serve_websockets(  # noqa: PLR0913  the composition root calls it once
             guarded,
             # Of these too it only uses that they give out streams.
             cast("list[trio.SocketListener]", secured),
-            handler_nursery=cast("trio.Nursery", Guard(nursery, on_failure)),  # it uses start_soon alone
+            handler_nursery=cast("trio.Nursery", Gate(nursery, lobby, on_failure)),  # it uses start_soon alone
             message_queue_size=MESSAGE_QUEUE,
             max_message_size=max_message,
             receive_buffer_size=None,  # the library's 4 KiB costs a wake-up for every 128 ms of audio

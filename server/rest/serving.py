@@ -17,18 +17,22 @@ from typing import TYPE_CHECKING, Final
 import trio
 from hypercorn.app_wrappers import ASGIWrapper
 from hypercorn.config import Config
+from hypercorn.events import Updated
 from hypercorn.trio.tcp_server import TCPServer
 from hypercorn.trio.worker_context import WorkerContext
 
 from server.errors import StartupError
+from server.lobby import Lobby
 from server.tls import ALPN_WEB, TlsListener
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from hypercorn.events import Event
     from hypercorn.typing import ASGIReceiveCallable, ASGISendCallable, ASGISendEvent, Scope
     from quart_trio import QuartTrio
 
+    from server.lobby import Guest
     from server.tls import Certificate
 
 Connection = trio.SocketStream | trio.SSLStream[trio.SocketStream]
@@ -39,6 +43,9 @@ USER_TIMEOUT_MS: Final = 60_000
 BACKLOG: Final = 128
 MAX_CONNECTIONS: Final = 256
 """More are closed at once: the files a process may have open (1024 as a rule) are needed for streams too."""
+
+MAX_WAITING: Final = 128
+"""Of these, those without a request, new or kept alive: the one that has been silent longest makes way for more."""
 
 KEEP_ALIVE_SECONDS: Final = 15
 """For a request to come in full, and between requests."""
@@ -86,17 +93,20 @@ async def serve_rest(  # noqa: PLR0913  the composition root calls it once, by n
     keep_alive: float = KEEP_ALIVE_SECONDS,
     grace: float = GRACE_SECONDS,
     on_crash: Callable[[], None] = lambda: None,
+    on_crowded: Callable[[], None] = lambda: None,
     certificate: Certificate | None = None,
     task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
 ) -> None:
     """Serve until `shutdown` is set, then let answers that are under way take `grace` more seconds.
 
     With a certificate it is HTTPS. `keep_alive`: seconds for a request to come in full, and between requests.
-    `listener` is left open, afterwards too. `on_crash` is called whenever a connection failed.
+    `listener` is left open, afterwards too. `on_crash` is called whenever a connection failed,
+    `on_crowded` when one without a request had to make way for another.
     """
     context = WorkerContext(None)
     config = _config(keep_alive)
     live = trio.CapacityLimiter(MAX_CONNECTIONS)
+    lobby = Lobby(MAX_WAITING, on_crowded)
 
     async def converse(stream: Connection) -> None:
         try:
@@ -105,10 +115,11 @@ async def serve_rest(  # noqa: PLR0913  the composition root calls it once, by n
             await trio.aclose_forcefully(stream)
             return
         try:
-            async with trio.open_nursery() as nursery:
-                nursery.start_soon(_cut_off, stream)
-                await TCPServer(_Whole(app), config, context, {}, stream)  # type: ignore[arg-type]
-                nursery.cancel_scope.cancel()
+            with lobby.guest() as guest:
+                async with trio.open_nursery() as nursery:
+                    nursery.start_soon(_cut_off, stream)
+                    await _Conversation(app, config, context, stream, guest)
+                    nursery.cancel_scope.cancel()
         except* Exception:
             _logger.exception("A REST connection failed; the others go on.")
             on_crash()
@@ -128,6 +139,33 @@ async def serve_rest(  # noqa: PLR0913  the composition root calls it once, by n
             accepting.cancel_scope.cancel()
         await context.terminated.set()  # connections that wait for a request end themselves on this
         connections.cancel_scope.deadline = trio.current_time() + grace
+
+
+class _Conversation(TCPServer):
+    """A connection that waits in the lobby while it has no request, and that ends when its client has gone.
+
+    Hypercorn keeps a socket whose client has closed it until the time to keep it alive is over: a few requests a
+    second, each over a connection of its own, would fill all that there may be.
+    """
+
+    def __init__(
+        self, app: QuartTrio, config: Config, context: WorkerContext, stream: Connection, guest: Guest
+    ) -> None:
+        super().__init__(_Whole(app), config, context, {}, stream)  # type: ignore[arg-type]
+        self._guest = guest
+        self._left = False
+
+    async def protocol_send(self, event: Event) -> None:
+        if not isinstance(event, Updated):
+            await super().protocol_send(event)
+        elif not self._left:
+            (self._guest.wait if event.idle else self._guest.go_on)()
+            await super().protocol_send(event)
+
+    async def _read_data(self) -> None:
+        await super()._read_data()
+        self._left = True
+        await self.idle_task.stop()
 
 
 class _Whole(ASGIWrapper):
@@ -170,5 +208,6 @@ def _config(keep_alive: float) -> Config:
     config.accesslog = None
     config.include_server_header = False
     config.keep_alive_timeout = keep_alive
+    config.ssl_handshake_timeout = keep_alive
     config.websocket_max_message_size = 1024  # there are no WebSockets here
     return config
