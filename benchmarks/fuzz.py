@@ -1,159 +1,172 @@
-"""Throws random and half-sensible bytes at both ports of a server, beside a stream that must not notice.
+"""What becomes of a stream beside a flood of garbage on both ports? `python -m benchmarks.fuzz --help`.
 
-`python -m benchmarks.fuzz --inputs 100000` starts a server, and prints what it lived through.
+Random and half-sensible bytes are thrown at a server, some connections with a reset for a goodbye, while one client
+after the other streams a clip at the speed of speech. None of these may notice: audio in the export is compared bit by
+bit, words with those that the same clip brings without a flood.
 """
 
 from __future__ import annotations
 
-import argparse
-import base64
-import json
 import random
-import statistics
 import sys
 import tempfile
-import time
+from dataclasses import asdict
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Any, Final
 
 import trio
-import trio_websocket
 
-from tests.processes import ServerProcess, serving
-from tests.speech import clips
+from benchmarks import plots, show
+from benchmarks.course import Course
+from benchmarks.options import parser, run
+from benchmarks.subject import SubjectError
+from benchmarks.summary import spread
+from engine.text import normalise
+from tests.hostile import hostile, throw
+from tests.processes import Speaker, serving
+from tests.speech import clips, errors
 
-KEY: Final = base64.b64encode(bytes(16)).decode()
-UPGRADE: Final = (
-    "GET {path} HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-    "Sec-WebSocket-Key: {key}\r\nSec-WebSocket-Version: 13\r\n{more}\r\n"
-)
-PATHS: Final = (
-    "/",
-    "/vosk",
-    "/?resume=" + "0" * 32,
-    "/exports",
-    "/export/audio/../../etc/passwd",
-    "/health",
-    "/%00",
-    "/" * 999,
-)
+if TYPE_CHECKING:
+    import argparse
+
+    from benchmarks.options import Bench
+    from tests.processes import ServerProcess
+
+MODULE: Final = "benchmarks.fuzz"
 TOGETHER: Final = 16
-"""Connections at a time."""
+"""Hostile connections at a time."""
+
+RESETS: Final = 0.2
+"""Share of the connections that end with a reset."""
+
+SETTLING_SECONDS: Final = 12.0
+"""After the flood: close handshakes that are not answered take 5 s, what is left over from handshakes 10 s."""
+
+SERVE: Final = ("--log-level", "critical", "--resume-s", "1", "--queue", "100")
+"""Good handshakes are among the inputs, and fill the host with streams: the witness then waits in line."""
+
+CLIP: Final = "en-letter"
 
 
-def hostile(chance: random.Random) -> bytes:
-    """One input: noise, a request with noise in it, or frames with noise in them behind a good handshake."""
-    noise = chance.randbytes(chance.choice([0, 1, 7, 100, 2_000]))
-    path = chance.choice(PATHS)
-    kind = chance.randrange(6)
-    if kind == 0:
-        return noise
-    if kind == 1:
-        return f"GET {path} HTTP/1.1\r\n".encode() + noise
-    if kind == 2:  # noqa: PLR2004 - kinds are numbered
-        method, length = chance.choice(["GET", "DELETE", "PUT", "X"]), chance.randrange(-9, 10**9)
-        return f"{method} {path} HTTP/1.1\r\nHost: x\r\nContent-Length: {length}\r\n\r\n".encode() + noise
-    if kind == 3:  # noqa: PLR2004
-        good = bytearray(UPGRADE.format(path=path, key=KEY, more="").encode())
-        for _ in range(chance.randrange(1, 5)):
-            good[chance.randrange(len(good))] = chance.randrange(256)
-        return bytes(good)
-    upgrade = UPGRADE.format(path=path, key=KEY, more="").encode()
-    if kind == 4:  # noqa: PLR2004
-        return upgrade + noise  # early data
-    payload = chance.choice([b"eof", b'{"config": {"sample_rate": 1e999}}', b"{" * 500, noise, bytes(3_200)])
-    return upgrade + frame(chance, payload)
+class Witness:
+    """Clients that stream a clip at the speed of speech, one after the other, and what they find."""
+
+    def __init__(self, server: ServerProcess) -> None:
+        (self._clip,) = (clip for clip in clips() if clip.name == CLIP)
+        self._server = server
+        self.truth: list[str] = []
+        self.failures: list[str] = []
+        self.delays: list[float] = []
+        self.words = self.wrong = 0
+
+    async def learn(self) -> None:
+        """Stream the clip without a flood: what is heard in it is what is to be heard later."""
+        self.truth = await self._stream()
+        self.failures.clear()
+        self.delays.clear()
+
+    async def testify(self, ended: trio.Event) -> None:
+        """Stream the clip until the flood has ended, the last time to its end."""
+        while not ended.is_set():
+            heard = await self._stream()
+            self.words += len(heard)
+            self.wrong += errors(heard, self.truth)
+
+    async def _stream(self) -> list[str]:
+        speaker = Speaker(self._clip.pcm, language=self._clip.language)
+        begin = trio.current_time()
+        await speaker.speak(self._server.port)
+        self.delays.append(trio.current_time() - begin - len(self._clip.pcm) / 32_000)
+        if speaker.outcome.code != 1000 or speaker.outcome.errors:  # noqa: PLR2004 - a normal close
+            self.failures.append(f"closed with {speaker.outcome.code}, errors: {speaker.outcome.errors}")
+        elif (await self._server.get(f"/export/audio/{speaker.export_id}"))[44:] != self._clip.pcm:
+            self.failures.append(f"the audio of {speaker.export_id} is not what was sent")
+        elif await self._server.finals(speaker.export_id) != speaker.outcome.finals:
+            self.failures.append(f"the words of {speaker.export_id} are not what the client was told")
+        return [normalise(word["word"]) for word in speaker.outcome.words]
 
 
-def frame(chance: random.Random, payload: bytes) -> bytes:
-    """A masked WebSocket frame (RFC 6455, 5.2) with any opcode, whole or cut off, its length now and then a lie."""
-    opcode = chance.choice([0, 1, 2, 3, 8, 9, 10, 15])
-    length = len(payload) if chance.random() < 0.8 else chance.randrange(2**16)  # noqa: PLR2004
-    head = bytes([0x80 | opcode, 0x80 | 126]) + length.to_bytes(2, "big") + bytes(4)
-    whole = head + payload
-    return whole if chance.random() < 0.9 else whole[: chance.randrange(len(whole))]  # noqa: PLR2004
-
-
-async def throw(port: int, data: bytes) -> None:
-    """Send an input, look at what comes for a moment, and go, now and then without a goodbye."""
-    try:
-        async with await trio.open_tcp_stream("127.0.0.1", port) as stream:
-            await stream.send_all(data)
-            with trio.move_on_after(0.02):
-                await stream.receive_some(4_096)
-    except (OSError, trio.BrokenResourceError):
-        pass  # the server may close whenever it likes
-
-
-async def canary(server: ServerProcess, ended: trio.Event, delays: list[float], failures: list[str]) -> None:
-    """Stream at the speed of speech, clip after clip, and note what is lost and how late the end comes."""
-    clip = next(clip for clip in clips() if clip.name == "en-letter")
-    while not ended.is_set():
-        url = f"ws://127.0.0.1:{server.port}/"
-        async with trio_websocket.open_websocket_url(url) as ws:
-            for start in range(0, len(clip.pcm), 3_200):
-                await ws.send_message(clip.pcm[start : start + 3_200])
-                await trio.sleep(0.1)
-            begin = time.monotonic()
-            await ws.send_message("eof")
-            last = ""
-            try:
-                while True:
-                    last = str(await ws.get_message())
-            except trio_websocket.ConnectionClosed as closed:
-                if closed.reason is None or closed.reason.code != 1000:  # noqa: PLR2004 - a normal close
-                    failures.append(f"closed with {closed.reason}")
-            delays.append(time.monotonic() - begin)
-            if (await server.get(f"/export/audio/{last}"))[44:] != clip.pcm:
-                failures.append(f"the audio of {last} is not what was sent")
-
-
-async def run(inputs: int, seed: int) -> dict[str, object]:
-    """Throw `inputs` inputs; return what was seen."""
+async def flood(server: ServerProcess, inputs: int, seed: int) -> tuple[dict[str, Any], Course]:
+    """Throw so many inputs; return what was seen."""
     chance = random.Random(seed)  # noqa: S311 - not for secrets
-    delays: list[float] = []
-    failures: list[str] = []
-    begin = time.monotonic()
-    with tempfile.TemporaryDirectory() as folder:
-        async with serving(Path(folder), "--resume-s", "1", "--log-level", "critical") as server:
-            ended, before = trio.Event(), server.resources()
-            left = iter(range(inputs))
+    witness, left, thrown, ended = Witness(server), iter(range(inputs)), 0, trio.Event()
+    await witness.learn()
 
-            async def keep_throwing() -> None:
-                for _ in left:
-                    await throw(chance.choice([server.port, server.rest_port]), hostile(chance))
+    with show.progress(f"{inputs} hostile inputs", inputs) as advance:
 
-            async with trio.open_nursery() as nursery:
-                nursery.start_soon(canary, server, ended, delays, failures)
+        async def keep_throwing() -> None:
+            nonlocal thrown
+            for _ in left:
+                port = chance.choice([server.port, server.rest_port])
+                await throw(port, hostile(chance), reset=chance.random() < RESETS)
+                thrown += 1
+                advance(1)
+
+        course = Course(server.resources, lambda: thrown)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(course.watch)
+            async with trio.open_nursery() as both:
+                both.start_soon(witness.testify, ended)
                 async with trio.open_nursery() as throwing:
                     for _ in range(TOGETHER):
                         throwing.start_soon(keep_throwing)
+                seconds = course.points[-1].seconds
                 ended.set()
-            await trio.sleep(12)  # close handshakes that are not answered
-            after = server.resources()
-            alive = server.process.returncode is None
+            await trio.sleep(SETTLING_SECONDS)
+            course.note()
+            nursery.cancel_scope.cancel()
+    begin, end = course.points[0], course.points[-1]
     return {
         "inputs": inputs,
         "seed": seed,
-        "seconds": round(time.monotonic() - begin, 1),
-        "alive": alive,
-        "failures": failures,
-        "canary_streams": len(delays),
-        "eof_to_end_median_s": round(statistics.median(delays), 3),
-        "eof_to_end_worst_s": round(max(delays), 3),
-        "before": before,
-        "after": after,
-    }
+        "seconds": seconds,
+        "server_alive": server.process.returncode is None,
+        "witness_streams": len(witness.delays),
+        "witness_failures": witness.failures,
+        "witness_words": witness.words,
+        "witness_words_not_as_without_the_flood": witness.wrong,
+        "witness_end_after_its_last_sample_s": asdict(delays) if (delays := spread(witness.delays)) else None,
+        "before_and_after": {name: [getattr(begin, name), getattr(end, name)] for name in ("mib", "threads", "files")},
+        "resources": course.figures(),
+        "metrics": await refusals_and_faults(server),
+    }, course
 
 
-def main() -> None:
+async def refusals_and_faults(server: ServerProcess) -> dict[str, float]:
+    """What the server itself counted."""
+    lines = (await server.get("/metrics")).decode().splitlines()
+    told = (line.rpartition(" ") for line in lines if line.startswith(("trioscribe_refused_", "trioscribe_faults_")))
+    return {name: float(value) for name, _, value in told if "_created" not in name}
+
+
+def measure(asked: Bench, arguments: argparse.Namespace) -> None:
+    """Throw, save and show. Raises `SubjectError` or `ModelError`."""
+    if asked.url is not None:
+        raise SubjectError("This looks into the server's process, so it starts one itself: leave out --url.")
+
+    async def main() -> tuple[dict[str, Any], Course]:
+        with tempfile.TemporaryDirectory(prefix="trioscribe-bench-") as folder:
+            options = ["--model", str(asked.model_path), *asked.options(), *SERVE]
+            async with serving(Path(folder), *options) as server:
+                return await flood(server, arguments.inputs, arguments.seed)
+
+    figures, course = trio.run(main)
+    samples = {"seconds_mib_threads_files_inputs": course.samples()}
+    path = asked.result("fuzz", figures, samples).save(asked.folder)
+    plots.resources(path.with_suffix(".png"), f"A flood of garbage: {asked.label}", {"inputs": course.points})
+    show.table(
+        f"Fuzz: {asked.label}", ("", ""), [(name.replace("_", " "), str(value)) for name, value in figures.items()]
+    )
+    print(path)
+
+
+def main() -> int:
     """Run from the command line."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.fuzz", description=__doc__)
-    parser.add_argument("--inputs", type=int, default=100_000)
-    parser.add_argument("--seed", type=int, default=1)
-    arguments = parser.parse_args()
-    sys.stdout.write(json.dumps(trio.run(run, arguments.inputs, arguments.seed)) + "\n")
+    options = parser(MODULE, "Random and half-sensible bytes on both ports, beside a stream that must not notice.")
+    options.add_argument("--inputs", type=int, default=100_000, help="hostile connections, in all")
+    options.add_argument("--seed", type=int, default=1, help="of the random numbers")
+    return run(options, measure)
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

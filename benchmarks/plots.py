@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
     from matplotlib.axes import Axes
 
+    from benchmarks.course import Point
     from benchmarks.overload import Overload
     from benchmarks.score import Latency
     from benchmarks.summary import Spread
@@ -78,6 +79,23 @@ def memory(path: Path, title: str, seen: Sequence[tuple[float, float]]) -> None:
     axes.plot([sent / 60 for sent, _ in seen], [mib for _, mib in seen], label="resident")
     axes.set_ylim(bottom=0)
     _axes(axes, "minutes of audio sent", "MiB")
+    figure.savefig(path, dpi=120)
+
+
+def resources(path: Path, title: str, parts: Mapping[str, Sequence[Point]]) -> None:
+    """Memory, threads and open files of a process, against what had been done; a column for each part."""
+    figure = Figure(figsize=(5.5 * len(parts), 7), layout="constrained")
+    figure.suptitle(title)
+    panels = figure.subplots(3, len(parts), squeeze=False, sharex="col", sharey="row")
+    for column, (what, points) in enumerate(parts.items()):
+        done = [point.done for point in points]
+        for row, (name, unit) in enumerate((("mib", "resident MiB"), ("threads", "threads"), ("files", "open files"))):
+            axes = panels[row][column]
+            axes.plot(done, [getattr(point, name) for point in points])
+            axes.set_ylim(bottom=0)
+            axes.set_ylabel(unit if column == 0 else "")
+            axes.grid(alpha=0.3)
+        panels[-1][column].set_xlabel(what)
     figure.savefig(path, dpi=120)
 
 

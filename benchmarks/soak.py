@@ -1,134 +1,175 @@
-"""Very many short streams, and one of many hours sent as fast as the server takes it: what a server takes meanwhile.
+"""What does a server take after thousands of streams, or hours of one? `python -m benchmarks.soak --help`.
 
-`python -m benchmarks.soak --streams 10000 --hours 3` prints memory, threads and open files at ten points of each part.
+Very many short streams, four at a time, each checked against its export; then a conversation of hours, sent as fast as
+the server takes it. One server for both: what the first part leaves behind would show in the second.
 """
 
 from __future__ import annotations
 
-import argparse
+import hashlib
 import json
 import random
 import sys
 import tempfile
-import time
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Final
 
 import trio
-import trio_websocket
 
-from tests.processes import ServerProcess, serving
-from tests.speech import clips
+from benchmarks import plots, show
+from benchmarks.client import stream
+from benchmarks.course import Course
+from benchmarks.options import parser, run
+from benchmarks.score import score
+from benchmarks.speech import conversation, recorded
+from benchmarks.subject import SubjectError
+from benchmarks.summary import summarise
+from tests.processes import Speaker, serving
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    import argparse
 
-POINTS = 10
-TOGETHER = 4
-"""Short streams at a time: fewer than the host holds, so that none is refused."""
+    from benchmarks.options import Bench
+    from tests.processes import ServerProcess
 
+MODULE: Final = "benchmarks.soak"
+TOGETHER: Final = 4
+LENGTHS: Final = (0.2, 1.5)
+"""Seconds of speech in a short stream."""
 
-class Course:
-    """The resources of a server over time."""
-
-    def __init__(self, server: ServerProcess, whole: int) -> None:
-        self.points: list[dict[str, float]] = [server.resources()]
-        self._server = server
-        self._every = max(1, whole // POINTS)
-        self._count = 0
-
-    def step(self) -> None:
-        """Something has been done; note the resources now and then."""
-        self._count += 1
-        if self._count % self._every == 0:
-            self.points.append(self._server.resources())
+SERVE: Final = ("--max-stream-h", "1000", "--keep-exports", "1000", "--queue", "100")
+"""Old exports are swept away meanwhile; whoever comes when the host is full waits, instead of being refused."""
 
 
-async def stream(server: ServerProcess, frames: list[bytes], step: Callable[[], None]) -> tuple[str, int]:
-    """Send frames and `eof`; return the last message and how many words came."""
-    last, words = "", 0
-    async with (
-        trio_websocket.open_websocket_url(f"ws://127.0.0.1:{server.port}/") as ws,
-        trio.open_nursery() as nursery,
-    ):
+class Part:
+    """One part of the soak: what it did so far, and what the server took."""
 
-        async def speak() -> None:
-            for frame in frames:
-                await ws.send_message(frame)
-                step()
-            await ws.send_message("eof")
+    def __init__(self, server: ServerProcess) -> None:
+        self.server = server
+        self.done = 0.0
+        self.course = Course(server.resources, lambda: self.done)
+        self.failures: list[str] = []
+        self.figures: dict[str, Any] = {}
 
-        nursery.start_soon(speak)
-        try:
-            while True:
-                last = str(await ws.get_message())
-                if last.startswith("{"):
-                    words += len(json.loads(last).get("result", ()))
-        except trio_websocket.ConnectionClosed:
-            nursery.cancel_scope.cancel()
-    return last, words
+    def outcome(self) -> dict[str, Any]:
+        """As plain values."""
+        seconds = self.course.points[-1].seconds
+        rest = {"seconds": seconds, "failures": self.failures[:100], "resources": self.course.figures()}
+        return {**self.figures, **rest}
 
 
-async def short_streams(server: ServerProcess, count: int) -> dict[str, object]:
-    """Stretches of speech of 0.2 to 1.5 s."""
+async def short_streams(part: Part, count: int) -> None:
+    """Stream stretches of the clips; what is in the export has to be what was sent and what the client was told."""
     chance = random.Random(1)  # noqa: S311 - not for secrets
-    pcm = b"".join(clip.pcm for clip in clips())
-    course = Course(server, count)
-    left = iter(range(count))
-    failures = 0
+    pcm = b"".join(clip.pcm for clip in recorded())
+    left, words = iter(range(count)), 0
+    with show.progress(f"{count} short streams", count) as advance:
 
-    async def one_after_the_other() -> None:
-        nonlocal failures
-        for _ in left:
-            length = 2 * chance.randrange(3_200, 24_000)
-            start = 2 * chance.randrange((len(pcm) - length) // 2)
-            last, _ = await stream(server, [pcm[start : start + length]], lambda: None)
-            failures += len(last) != 32  # noqa: PLR2004 - an ID
-            course.step()
+        async def one_after_the_other() -> None:
+            nonlocal words
+            for _ in left:
+                length = 2 * round(16_000 * chance.uniform(*LENGTHS))
+                start = 2 * chance.randrange((len(pcm) - length) // 2)
+                speaker = Speaker(pcm[start : start + length], speed=1_000)
+                await speaker.speak(part.server.port)
+                if (wrong := await _wrong(part.server, speaker)) is not None:
+                    part.failures.append(f"{speaker.export_id or 'a handshake'}: {wrong}")
+                words += len(speaker.outcome.words)
+                part.done += 1
+                advance(1)
 
-    async with trio.open_nursery() as nursery:
-        for _ in range(TOGETHER):
-            nursery.start_soon(one_after_the_other)
-    return {"streams": count, "failures": failures, "course": course.points}
+        async with trio.open_nursery() as nursery:
+            for _ in range(TOGETHER):
+                nursery.start_soon(one_after_the_other)
+    part.figures = {"streams": count, "failed": len(part.failures), "words": words}
 
 
-async def long_stream(server: ServerProcess, hours: float) -> dict[str, object]:
-    """The test clips over and over, as fast as the server takes them."""
-    pcm = b"".join(clip.pcm for clip in clips())
-    rounds = max(1, round(hours * 3_600 * 32_000 / len(pcm)))
-    frames = [pcm[start : start + 32_000] for start in range(0, len(pcm), 32_000)] * rounds
-    course = Course(server, len(frames))
-    begin = time.monotonic()
-    last, words = await stream(server, frames, course.step)
-    took = time.monotonic() - begin
-    export = await server.export(last)
-    return {
-        "hours": round(export["duration"] / 3_600, 3),
-        "seconds": round(took, 1),
-        "words": words,
-        "words_in_export": export["words"],
-        "course": course.points,
+async def _wrong(server: ServerProcess, speaker: Speaker) -> str | None:
+    outcome = speaker.outcome
+    if outcome.code != 1000 or outcome.errors:  # noqa: PLR2004 - a normal close
+        return f"closed with {outcome.code}, errors: {outcome.errors}"
+    if (await server.get(f"/export/audio/{speaker.export_id}"))[44:] != speaker.pcm:
+        return "the audio is not what was sent"
+    if await server.finals(speaker.export_id) != outcome.finals:
+        return "the words are not what the client was told"
+    return None
+
+
+async def long_stream(part: Part, hours: float, language: str | None) -> None:
+    """A conversation as fast as the server takes it."""
+    speech = conversation("en", hours * 3600, 0)
+    with show.progress(f"one stream of {hours:g} h, unpaced", speech.seconds) as advance:
+
+        def note(more: float) -> None:
+            part.done += more / 60
+            advance(more)
+
+        url = f"ws://127.0.0.1:{part.server.port}/"
+        journal = await stream(url, speech, language=language, paced=False, on_seconds=note)
+    summary = summarise([score(journal)])
+    part.failures += summary.failures
+    (export,) = json.loads(await part.server.get("/exports?limit=1"))["exports"]
+    sent = hashlib.sha256(b"".join(speech.frames())).digest()
+    stored = hashlib.sha256((await part.server.get(f"/export/audio/{export['id']}"))[44:]).digest()
+    told = sum(len(output.words) for output in journal.outputs if output.final)
+    part.figures = {
+        "hours_of_audio": round(export["duration"] / 3600, 3),
+        "audio_in_the_export_is_what_was_sent": sent == stored,
+        "words_said": summary.said,
+        "words_wrong": summary.wrong,
+        "words_missing": summary.missing,
+        "most_words_missing_in_a_row": summary.longest_gap,
+        "words_invented": summary.invented,
+        "words_told": told,
+        "words_in_the_export": export["words"],
     }
 
 
-async def run(streams: int, hours: float) -> None:
-    """Do both parts with one server, and print each when it is done."""
-    with tempfile.TemporaryDirectory() as folder:
-        async with serving(Path(folder), "--max-stream-h", "1000", "--keep-exports", "1000") as server:
-            for part in (partial(short_streams, server, streams), partial(long_stream, server, hours)):
-                sys.stdout.write(json.dumps(await part()) + "\n")
-                sys.stdout.flush()
+def measure(asked: Bench, arguments: argparse.Namespace) -> None:
+    """Do both parts, save and show. Raises `SubjectError` or `ModelError`."""
+    if asked.url is not None:
+        raise SubjectError("This looks into the server's process, so it starts one itself: leave out --url.")
+    parts: dict[str, Part] = {}
+
+    async def main() -> None:
+        with tempfile.TemporaryDirectory(prefix="trioscribe-bench-") as folder:
+            options = ["--model", str(asked.model_path), *asked.options(), *SERVE]
+            async with serving(Path(folder), *options) as server:
+                todo = {
+                    "short_streams": partial(short_streams, count=arguments.streams),
+                    "long_stream": partial(long_stream, hours=arguments.hours, language=asked.language),
+                }
+                for name, work in todo.items():
+                    part = parts[name] = Part(server)
+                    async with trio.open_nursery() as nursery:
+                        nursery.start_soon(part.course.watch)
+                        await work(part)
+                        part.course.note()
+                        nursery.cancel_scope.cancel()
+
+    trio.run(main)
+    figures = {name: part.outcome() for name, part in parts.items()}
+    samples = {f"{name}: seconds, mib, threads, files, done": part.course.samples() for name, part in parts.items()}
+    path = asked.result("soak", figures, samples).save(asked.folder)
+    drawn = {
+        f"{arguments.streams} short streams": parts["short_streams"].course.points,
+        f"minutes of one stream of {arguments.hours:g} h": parts["long_stream"].course.points,
+    }
+    plots.resources(path.with_suffix(".png"), f"Soak: {asked.label}", drawn)
+    for name, outcome in figures.items():
+        rows = [(figure.replace("_", " "), str(value)) for figure, value in outcome.items()]
+        show.table(f"Soak: {asked.label}, {name.replace('_', ' ')}", ("", ""), rows)
+    print(path)
 
 
-def main() -> None:
+def main() -> int:
     """Run from the command line."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.soak", description=__doc__)
-    parser.add_argument("--streams", type=int, default=10_000, help="short streams (default: 10000)")
-    parser.add_argument("--hours", type=float, default=3.0, help="length of the long stream (default: 3)")
-    arguments = parser.parse_args()
-    trio.run(run, arguments.streams, arguments.hours)
+    options = parser(MODULE, "Memory, threads and open files through thousands of streams and through a very long one.")
+    options.add_argument("--streams", type=int, default=10_000, help="short streams")
+    options.add_argument("--hours", type=float, default=3.0, help="length of the long stream, in hours of audio")
+    return run(options, measure)
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -11,10 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from trio.testing import MockClock
 
-from benchmarks.fuzz import hostile, throw
 from server.errors import ProtocolError
 from server.protocol import Eof, decode
 from server.wire import DisconnectedError
+from tests.hostile import hostile, throw
 from tests.speech import clips
 from tests.test_resumption import LIMITS, Room
 from tests.test_session import EXPORT_ID, WORDS, Talker, spoken
