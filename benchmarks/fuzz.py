@@ -39,8 +39,8 @@ TOGETHER: Final = 16
 RESETS: Final = 0.2
 """Share of the connections that end with a reset."""
 
-SETTLING_SECONDS: Final = 12.0
-"""After the flood: close handshakes that are not answered take 5 s, what is left over from handshakes 10 s."""
+SETTLING_SECONDS: Final = 20.0
+"""After the flood: handshakes that nobody goes on with take `handshake_s`, unanswered goodbyes 5 s more."""
 
 SERVE: Final = ("--log-level", "critical", "--resume-s", "1", "--queue", "100")
 """Good handshakes are among the inputs, and fill the host with streams: the witness then waits in line."""
