@@ -13,9 +13,11 @@ import trio
 
 from engine.agreement import cut_loops
 from engine.errors import AbortedError, EngineError, ModelError
+from engine.types import SAMPLE_RATE
 from server.admission import Meter
 from server.inference import Inference
 from server.scheduler import Scheduler
+from server.threads import Threads
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
@@ -58,7 +60,7 @@ class InferencePool:
         load: Callable[[], Recognizer] | None = None,
         timeout: float = math.inf,
     ) -> None:
-        """`cores`: how many threads all inferences together should use.
+        """`cores`: how many threads all inferences together may use; see `server.threads`.
 
         An inference that takes longer than `timeout` seconds is stopped; if it does not heed that, its recognizer is
         left behind and another one made by `load` (called in a thread; may raise `EngineError`).
@@ -66,6 +68,7 @@ class InferencePool:
         self.meter = Meter()
         self._free: list[Recognizer | None] = list(recognizers)
         self._scheduler = Scheduler(len(recognizers), cores)
+        self._threads = Threads()
         self._load = load
         self._timeout = timeout
         self._granted: dict[Ticket, _Waiting] = {}
@@ -83,7 +86,8 @@ class InferencePool:
         now = trio.current_time()
         await self._wait_for_turn(lambda: self._scheduler.enqueue(final=final, now=now), self._call_back)
         with self._lent() as recognizer:
-            yield Slot(self, recognizer, self._scheduler.threads)
+            spare = self._scheduler.threads
+            yield Slot(self, recognizer, self._threads.choose(spare), spare)
 
     async def recognize_in_background(self, window: Window) -> Hypothesis:
         """Recognise a window while no stream wants the slot; what a stream interrupts is begun again.
@@ -95,7 +99,8 @@ class InferencePool:
             with self._lent() as recognizer, trio.CancelScope() as loan:
                 self._loans.add(loan)
                 try:
-                    return await Slot(self, recognizer, self._scheduler.share).recognize(window)
+                    share = self._scheduler.share
+                    return await Slot(self, recognizer, share, share).recognize(window)
                 finally:
                     self._loans.discard(loan)
 
@@ -114,13 +119,17 @@ class InferencePool:
         self._faults["slow"] += 1
         raise ModelError(f"an inference took more than {self._timeout:g} s and was given up")
 
-    def note(self, hypothesis: Hypothesis, window: Window, threads: int, seconds: float) -> None:
-        """Take an inference that took `seconds` into the figures. Raises `ModelError` if it makes no sense."""
+    def note(self, hypothesis: Hypothesis, window: Window, threads: int, spare: int, seconds: float) -> None:
+        """Take an inference that took `seconds` into the figures. Raises `ModelError` if it makes no sense.
+
+        It ran on `threads` of the `spare` that were to be had.
+        """
         if any(not window.start <= word.start <= word.end <= window.end for word in hypothesis.words):
             self._faults["nonsense"] += 1
             raise ModelError("the recognizer gave words that are not in the window")
         self._inferences += 1
         self._faults["loop"] += len(cut_loops((), hypothesis.words)) < len(hypothesis.words)
+        self._threads.note(threads, spare, seconds, len(window.samples) / SAMPLE_RATE)
         if threads == self._scheduler.share:
             self.meter.note(seconds)
 
@@ -216,11 +225,12 @@ class Loan:
 
 @dataclass(frozen=True, slots=True)
 class Slot:
-    """A recognizer on loan, and how many threads it may use."""
+    """A recognizer on loan, how many threads it uses, and how many were to be had."""
 
     _pool: InferencePool
     _loan: Loan
     _threads: int
+    _spare: int
 
     async def recognize(self, window: Window) -> Hypothesis:
         """Recognise a window. Cancelling aborts the inference and waits until its thread has let go.
@@ -241,5 +251,5 @@ class Slot:
         except Exception as error:
             self._pool.count_failure()
             raise ModelError(f"the recognizer failed: {error!r}") from error
-        self._pool.note(hypothesis, window, self._threads, trio.current_time() - start)
+        self._pool.note(hypothesis, window, self._threads, self._spare, trio.current_time() - start)
         return hypothesis

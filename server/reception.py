@@ -22,6 +22,8 @@ from server.session import Session
 from server.wire import DisconnectedError
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
     from server.door import Door
     from server.entrance import Entrance, Place
     from server.live import Services
@@ -31,6 +33,9 @@ if TYPE_CHECKING:
 SHUTTING_DOWN: Final = Refusal(
     "shutting_down", "The server is shutting down; connect again later.", retry_after=30, passes=False
 )
+
+IN_LINE_PING_SECONDS: Final = 2.0
+"""How often it is looked whether a client in line is still there."""
 
 _logger = logging.getLogger(__name__)
 
@@ -124,7 +129,7 @@ class Reception:
         dialect = DIALECTS[caller.request.path]
         try:
             wire = await caller.accept(export_id)
-            await place.turn(partial(_tell_place, wire) if dialect.resumable else _say_nothing)
+            await _wait_in_line(place, wire, partial(_tell_place, wire) if dialect.resumable else _say_nothing)
         except BaseException:
             self._leave(place)
             raise
@@ -155,6 +160,36 @@ class Reception:
     def _look_whether_empty(self) -> None:
         if self.draining.is_set() and not self._entrance.streams:
             self.empty.set()
+
+
+async def _wait_in_line(place: Place, wire: Wire, tell: Callable[[int], Awaitable[None]]) -> None:
+    """Wait until it is somebody's turn. Raises `DisconnectedError` as soon as it is seen that the client has gone.
+
+    Else, when its turn came, a client that has gone would hold a place for as long as streams wait for their clients.
+    """
+    gone: DisconnectedError | None = None
+
+    async def watch() -> None:
+        nonlocal gone
+        try:
+            while True:
+                await trio.sleep(IN_LINE_PING_SECONDS)
+                # No answer tells nothing: while audio waits to be taken, what comes behind it is not read.
+                with trio.move_on_after(IN_LINE_PING_SECONDS):
+                    await wire.ping()
+        except DisconnectedError as error:
+            gone = error
+            nursery.cancel_scope.cancel()
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(watch)
+        try:
+            await place.turn(tell)
+        except DisconnectedError as error:
+            gone = error
+        nursery.cancel_scope.cancel()
+    if gone is not None:
+        raise gone
 
 
 async def _tell_place(wire: Wire, place: int) -> None:

@@ -49,7 +49,7 @@ class Scheduler:
 
     @property
     def threads(self) -> int:
-        """Cores for the inference granted last: all that nobody else wants, but one at least.
+        """Cores that the inference granted last may have: all that nobody else wants, but one at least.
 
         Two inferences on one core each get through 1.3 times as much as one after the other on two.
         """
