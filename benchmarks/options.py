@@ -53,9 +53,9 @@ class Bench:
         return f"{name}-floor{self.floor}" if self.floor >= 0 else name
 
     def options(self) -> list[str]:
-        """For `trioscribe serve`."""
+        """For `trioscribe serve`, which is to take all streams that a benchmark begins, be they too many for it."""
         floor = ["--audio-ctx-floor", str(self.floor)] if self.floor >= 0 else []
-        return ["--log-level", "warning", *floor, *self.serve]
+        return ["--log-level", "warning", "--admission", "open", *floor, *self.serve]
 
     @contextmanager
     def subject(self, *, metered: bool = False) -> Iterator[Subject]:

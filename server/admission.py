@@ -42,10 +42,11 @@ class Cost:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What has been set on top of the measured load; 0 is no limit."""
+    """What has been set on top of the measured load, 0 being no limit; and whether that load is a limit at all."""
 
     streams: int = 0
     per_address: int = 0
+    load: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,14 +101,14 @@ def refusal(demand: Demand, limits: Limits) -> Refusal | None:
             retry_after=10,
             passes=True,
         )
-    if demand.streams >= demand.held:
+    if limits.load and demand.streams >= demand.held:
         return Refusal(
             "full",
             f"This host holds {demand.held} streams at a time, and has them. Try again when one has ended.",
             retry_after=10,
             passes=True,
         )
-    if demand.streams and demand.waited > PARTIAL_PATIENCE:
+    if limits.load and demand.streams and demand.waited > PARTIAL_PATIENCE:
         return Refusal(
             "overloaded",
             "This host is behind with the streams that it has. Try again in a moment.",

@@ -21,6 +21,7 @@ from server.capacity import Bench, Host, processor
 from server.dialects import DIALECTS
 from server.entrance import Entrance
 from server.exports.store import Store
+from server.gate import Guard
 from server.host import usable_cores
 from server.lag import watch_lag
 from server.live import Services, StreamLimits
@@ -34,7 +35,7 @@ from server.rest.routes import Readiness, create_app
 from server.rest.serving import open_rest_socket, serve_rest
 from server.retention import Keep, sweep
 from server.security import secure
-from server.transport import Guard, open_listeners, serve_websockets
+from server.transport import open_listeners, serve_websockets
 
 if TYPE_CHECKING:
     from models.library import Model
@@ -68,7 +69,7 @@ class App:
         self._certificate = security.certificate
         self._entrance = Entrance(
             services.pool,
-            Limits(settings.max_streams, settings.max_streams_per_address),
+            Limits(settings.max_streams, settings.max_streams_per_address, load=settings.admission == "measured"),
             settings.queue,
             self._has_room,
         )

@@ -47,6 +47,10 @@ class Lobby:
             oldest.scope.cancel()
             self._on_crowded()
 
+    def holds(self, guest: Guest) -> bool:
+        """Whether somebody waits here."""
+        return guest in self._guests
+
     def release(self, guest: Guest) -> None:
         """Somebody waits here no longer."""
         self._guests.pop(guest, None)
@@ -58,6 +62,11 @@ class Guest:
     def __init__(self, lobby: Lobby, scope: trio.CancelScope) -> None:
         self.scope = scope
         self._lobby = lobby
+
+    @property
+    def waiting(self) -> bool:
+        """Whether it is in the lobby."""
+        return self._lobby.holds(self)
 
     def wait(self) -> None:
         """It is silent (again), and may be dropped."""

@@ -26,8 +26,9 @@ if TYPE_CHECKING:
 
     from server.door import Door
     from server.entrance import Entrance, Place
+    from server.gate import Guard
     from server.live import Services
-    from server.transport import Guard, Request
+    from server.transport import Request
     from server.wire import Wire
 
 SHUTTING_DOWN: Final = Refusal(

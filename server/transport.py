@@ -1,18 +1,17 @@
-"""trio-websocket behind the `Wire` protocol, and a guard that keeps one connection's failure from the others."""
+"""trio-websocket behind the `Wire` protocol."""
 
 from __future__ import annotations
 
 import json
 import logging
-from contextvars import ContextVar
 from dataclasses import dataclass
-from functools import partial
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Final, cast
 
 import trio
 import trio_websocket
 
 from server.errors import StartupError
+from server.gate import Gate, guest_of_this_task
 from server.tls import ALPN_WEBSOCKET, TlsListener
 from server.wire import DisconnectedError
 
@@ -139,47 +138,6 @@ class Request:
         await self._request.reject(status, extra_headers=headers, body=json.dumps(body).encode())
 
 
-class Guard:
-    """Stands in for a nursery: starts tasks whose exceptions are logged and counted instead of ending the server.
-
-    trio-websocket lets errors of one connection (garbage, a reset in the handshake, a bug in the handler) escape
-    into the nursery that serves all of them.
-    """
-
-    def __init__(self, nursery: trio.Nursery, on_failure: Callable[[], None] = lambda: None) -> None:
-        self._nursery = nursery
-        self._on_failure = on_failure
-
-    def start_soon(self, async_fn: Callable[..., Awaitable[Any]], *args: object, name: object = None) -> None:
-        """See `trio.Nursery.start_soon`."""
-        self._nursery.start_soon(partial(self._run, async_fn, *args), name=name)
-
-    async def _run(self, async_fn: Callable[..., Awaitable[Any]], *args: object) -> None:
-        try:
-            await async_fn(*args)
-        except* (trio_websocket.ConnectionClosed, trio.BrokenResourceError, OSError) as broken:
-            _logger.info("A connection broke off: %s", broken.exceptions[0])
-        except* Exception:
-            _logger.exception("A connection failed; the others go on.")
-            self._on_failure()
-
-
-class Gate(Guard):
-    """A guard for new connections: each waits in the lobby until it has said what it wants."""
-
-    def __init__(self, nursery: trio.Nursery, lobby: Lobby, on_failure: Callable[[], None]) -> None:
-        super().__init__(nursery, on_failure)
-        self._lobby = lobby
-
-    async def _run(self, async_fn: Callable[..., Awaitable[Any]], *args: object) -> None:
-        with self._lobby.guest() as guest:
-            _guest.set(guest)  # of this task; the library hands nothing through to the handler
-            await super()._run(async_fn, *args)
-
-
-_guest: ContextVar[Guest] = ContextVar("guest")
-
-
 async def serve_websockets(  # noqa: PLR0913  the composition root calls it once, by name
     handle: Callable[[Request], Awaitable[None]],
     listeners: list[trio.SocketListener],
@@ -198,7 +156,7 @@ async def serve_websockets(  # noqa: PLR0913  the composition root calls it once
     """
 
     async def guarded(request: trio_websocket.WebSocketRequest) -> None:
-        wrapped = Request(request, _guest.get())
+        wrapped = Request(request, guest_of_this_task())
         if wrapped.path in paths:
             await handle(wrapped)
         else:

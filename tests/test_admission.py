@@ -68,6 +68,8 @@ def test_nobody_is_let_in_above_a_limit_and_nobody_kept_out_below_all(  # noqa: 
         assert reason.retry_after > 0
     elif waited <= 2 or not streams:
         assert reason is None
+    if not (most or per_address):
+        assert refusal(Demand(streams, same, held, waited), Limits(load=False)) is None
 
 
 @given(costs, st.lists(st.floats(0, 60), max_size=50))
@@ -207,6 +209,18 @@ async def test_in_line_a_client_is_told_its_place_and_loses_no_audio(tmp_path: P
             assert json.loads(outcome.frames[0]) == {"queued": 0}
             assert outcome.words[-1]["word"] == "tea?"
             assert outcome.code == 1000
+
+
+async def test_who_goes_while_in_line_leaves_it_to_those_behind(tmp_path: Path) -> None:
+    async with running(tmp_path, max_streams=1, queue=2) as client:
+        async with client.open():
+            async with client.open() as second:
+                assert json.loads(await second.get_message()) == {"queued": 1}
+                async with client.open() as third:
+                    assert json.loads(await third.get_message()) == {"queued": 2}
+                    await second._stream.aclose()  # without a goodbye
+                    with trio.fail_after(60):
+                        assert json.loads(await third.get_message()) == {"queued": 1}
 
 
 def test_the_doctor_says_how_many_streams_this_host_holds(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

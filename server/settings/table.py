@@ -123,9 +123,12 @@ class Settings:
     max_message_mb: int = setting(16, whole(1, 64), "largest WebSocket message in MiB; a larger one ends its stream")
     send_timeout_s: float = setting(10.0, number(1, 600), "seconds after which a client that does not read is ended")
     grace_s: float = setting(10.0, number(0, 600), "seconds that open streams have to finish at shutdown")
-    max_streams: int = setting(
-        0, whole(0, 10_000), "most streams at a time; 0 leaves it to what this host has been measured to hold"
+    admission: str = setting(
+        "measured",
+        choice("measured", "open"),
+        "take as many streams as this host was measured to hold; or any number, whatever becomes of their captions",
     )
+    max_streams: int = setting(0, whole(0, 10_000), "most streams at a time; 0 leaves it to `admission`")
     max_streams_per_address: int = setting(0, whole(0, 10_000), "most streams from one address; 0 is no limit")
     queue: int = setting(0, whole(0, 1_000), "clients that may wait in line when the host is full; 0 refuses them")
     max_stream_h: float = setting(12.0, number(0.001, 1_000), "hours of audio after which a stream is finished")
