@@ -34,8 +34,10 @@ FILE: Final = "capacity.json"
 SAMPLE: Final = "sample.flac"
 """Speech that comes along with the models; 5 s."""
 
-WINDOW_SECONDS: Final = 4
-"""A window halfway between the shortest (a first word) and the longest (8 s): what a window costs on average."""
+WINDOW_SECONDS: Final = 3
+"""A window between the shortest (a first word) and the longest (8 s). With it, a host of two cores and a model with the
+cost of tiny came out at ten streams; twelve of people who never pause had a 95th percentile of word latency of 2.9 s,
+sixteen of people who do had 2.4 s (`docs/performance.md`)."""
 
 ROUNDS: Final = 2
 """Rounds of which the fastest counts, after one that warms up caches."""

@@ -26,7 +26,9 @@ class Inference:
         self.ended = trio.Event()
         self._recognizer = recognizer
         self._outcome: Outcome[Hypothesis] | None = None
-        self._stopping = False
+        # The native call holds the question whether to stop, and what leads from there back to itself is never
+        # collected: it must not lead here, where the outcome is, with the call's frames in its traceback.
+        self._stop = threading.Event()
         self._lock = threading.Lock()
         self._returned = False
         self._abandoned = False
@@ -34,7 +36,7 @@ class Inference:
 
         def work() -> Hypothesis:
             try:
-                return recognizer.recognize(window, threads=threads, should_abort=lambda: self._stopping)
+                return recognizer.recognize(window, threads=threads, should_abort=self._stop.is_set)
             finally:
                 self._let_go()
 
@@ -51,7 +53,7 @@ class Inference:
 
         Returns whether it has stopped. If not, the recognizer is not ours any more: it is closed when it returns.
         """
-        self._stopping = True
+        self._stop.set()
         if not self.ended.is_set():
             with trio.CancelScope(shield=True, deadline=trio.current_time() + patience):
                 await self.ended.wait()
