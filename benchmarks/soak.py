@@ -59,8 +59,12 @@ class Part:
         return {**self.figures, **rest}
 
 
-async def short_streams(part: Part, count: int) -> None:
-    """Stream stretches of the clips; what is in the export has to be what was sent and what the client was told."""
+async def short_streams(part: Part, count: int, minutes: float) -> None:
+    """Stream stretches of the clips; what is in the export has to be what was sent and what the client was told.
+
+    No stream is begun later than after so many minutes.
+    """
+    end = trio.current_time() + 60 * minutes
     chance = random.Random(1)  # noqa: S311 - not for secrets
     pcm = b"".join(clip.pcm for clip in recorded())
     left, words = iter(range(count)), 0
@@ -69,6 +73,8 @@ async def short_streams(part: Part, count: int) -> None:
         async def one_after_the_other() -> None:
             nonlocal words
             for _ in left:
+                if trio.current_time() > end:
+                    break
                 length = 2 * round(16_000 * chance.uniform(*LENGTHS))
                 start = 2 * chance.randrange((len(pcm) - length) // 2)
                 speaker = Speaker(pcm[start : start + length], speed=1_000)
@@ -82,7 +88,7 @@ async def short_streams(part: Part, count: int) -> None:
         async with trio.open_nursery() as nursery:
             for _ in range(TOGETHER):
                 nursery.start_soon(one_after_the_other)
-    part.figures = {"streams": count, "failed": len(part.failures), "words": words}
+    part.figures = {"streams": int(part.done), "asked_for": count, "failed": len(part.failures), "words": words}
 
 
 async def _wrong(server: ServerProcess, speaker: Speaker) -> str | None:
@@ -137,7 +143,7 @@ def measure(asked: Bench, arguments: argparse.Namespace) -> None:
             options = ["--model", str(asked.model_path), *asked.options(), *SERVE]
             async with serving(Path(folder), *options) as server:
                 todo = {
-                    "short_streams": partial(short_streams, count=arguments.streams),
+                    "short_streams": partial(short_streams, count=arguments.streams, minutes=arguments.minutes),
                     "long_stream": partial(long_stream, hours=arguments.hours, language=asked.language),
                 }
                 for name, work in todo.items():
@@ -153,7 +159,7 @@ def measure(asked: Bench, arguments: argparse.Namespace) -> None:
     samples = {f"{name}: seconds, mib, threads, files, done": part.course.samples() for name, part in parts.items()}
     path = asked.result("soak", figures, samples).save(asked.folder)
     drawn = {
-        f"{arguments.streams} short streams": parts["short_streams"].course.points,
+        "short streams": parts["short_streams"].course.points,
         f"minutes of one stream of {arguments.hours:g} h": parts["long_stream"].course.points,
     }
     plots.resources(path.with_suffix(".png"), f"Soak: {asked.label}", drawn)
@@ -167,6 +173,7 @@ def main() -> int:
     """Run from the command line."""
     options = parser(MODULE, "Memory, threads and open files through thousands of streams and through a very long one.")
     options.add_argument("--streams", type=int, default=10_000, help="short streams")
+    options.add_argument("--minutes", type=float, default=1e9, help="begin no short stream later than that")
     options.add_argument("--hours", type=float, default=3.0, help="length of the long stream, in hours of audio")
     return run(options, measure)
 
