@@ -148,7 +148,7 @@ async def test_a_full_host_holds_what_it_has_to_the_cadence(autojump_clock: Mock
     cost = 0.25
     pool = VirtualPool(ScriptedRecognizer(script), cost, slots=2)
     talkers = [Talker(*at_speech_speed(pcm, "eof")) for _ in range(streams_held(Cost(cost), 2))]
-    assert len(talkers) == 6
+    assert len(talkers) == 7
     async with trio.open_nursery() as nursery:
         for talker in talkers:
             nursery.start_soon(serve, talker, pool)
