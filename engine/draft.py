@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from engine.types import Event, Word
+    from engine.windowing import Plan
 
 ECHO_WORDS: Final = 40
 """How many words of earlier finals are kept to be recognised when a window says them again."""
@@ -45,25 +46,25 @@ class Draft:
         return next((word.start for word in (*self.settled, *self.tail) if word.start >= ended), ended)
 
     def update(
-        self, hypothesis: types.Hypothesis, *, end: int, echo_from: int, paused: bool, settle_until: int
+        self, hypothesis: types.Hypothesis, plan: Plan, *, echo_from: int, tentative: bool = False
     ) -> list[Event]:
         """Take in what was heard in the newest window; return the finals and the partial that follow from it.
 
-        `end`: where the window ended. Words that stand and begin at `echo_from` or later may come again in it. Words
-        that end at or before `settle_until` stand whatever earlier hypotheses said: no later window will hear them
-        better. `paused` says that speech has stopped at the window's end.
+        `plan` is the window's. Words that stand and begin at `echo_from` or later may come again in it. Words that end
+        at or before `plan.settle_until` stand whatever earlier hypotheses said: no later window will hear them better.
+        With `tentative` no others do: the language may be another one.
         """
         known = [word for word in (*self.past, *self.settled) if word.start >= echo_from]
         at = seam(known, hypothesis.words)
         self._refresh(hypothesis.words[:at])
         tail = cut_loops(self.settled, in_order(hypothesis.words[at:], self.last_end))
         count = max(
-            self._agreement.settle(tail, end=end, paused=paused),
-            sum(word.end <= settle_until for word in tail),
+            0 if tentative else self._agreement.settle(tail, end=plan.end, paused=plan.paused),
+            sum(word.end <= plan.settle_until for word in tail),
         )
         self.settled += tail[:count]
         self.tail = tail[count:]
-        return [*self._finals(hypothesis.language, paused=paused), *self._partial()]
+        return [*self._finals(hypothesis.language, paused=plan.paused), *self._partial()]
 
     def close(self, language: str) -> list[Event]:
         """The utterance is over: all that was heard stands. Returns its final, if it has any words."""

@@ -18,6 +18,7 @@ class SpokenLanguage:
     def __init__(self, setting: str) -> None:
         """`setting`: a code, or "auto"."""
         self._set = setting != "auto"
+        self._ever_sure = False
         self._detected = False
         self.known: str | None = setting if self._set else None
 
@@ -25,6 +26,11 @@ class SpokenLanguage:
     def code(self) -> str:
         """The language to decode in."""
         return self.known or FIRST_GUESS
+
+    @property
+    def tentative(self) -> bool:
+        """Whether all that is known is a guess: what has been heard so far may be words of another language."""
+        return not (self._set or self._ever_sure)
 
     def in_doubt(self, length: int) -> bool:
         """Whether a window of this length is to be asked; a short one only for want of anything better."""
@@ -34,6 +40,7 @@ class SpokenLanguage:
         """A window of this length was found to be in this language."""
         self.known = code
         self._detected = length >= SURE
+        self._ever_sure = self._ever_sure or self._detected
 
     def start_over(self) -> None:
         """Somebody else may speak next."""

@@ -154,11 +154,7 @@ class Stream:
         if self._language.in_doubt(plan.end - plan.start):
             self._language.detected(hypothesis.language, plan.end - plan.start)
         events = self._draft.update(
-            hypothesis,
-            end=plan.end,
-            echo_from=self._windows.cursor - NEAR,
-            paused=plan.paused,
-            settle_until=plan.settle_until,
+            hypothesis, plan, echo_from=self._windows.cursor - NEAR, tentative=self._language.tentative
         )
         if plan.clean:
             self._draft.restart()

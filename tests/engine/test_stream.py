@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -13,7 +14,7 @@ from engine.errors import InvalidAudioError
 from engine.policy import Policy
 from engine.scripted import ScriptedRecognizer
 from engine.stream import Stream
-from engine.types import SAMPLE_RATE, Event, Final, Hypothesis, Partial, Word
+from engine.types import SAMPLE_RATE, Event, Final, Hypothesis, Partial, Window, Word
 
 VOCABULARY = "alpha bravo charlie delta echo foxtrot golf hotel india juliett kilo lima mike november".split()  # noqa: SIM905 - reads better
 
@@ -212,3 +213,36 @@ def test_eager_partials_show_the_unconfirmed_tail() -> None:
         for tail in (False, True)
     )
     assert len(eager) > len(stable)
+
+
+class Bilingual:
+    """Takes a short window for German, as a model does that has heard too little; and says German words then."""
+
+    def __init__(self, script: list[Word]) -> None:
+        self._german = ScriptedRecognizer([replace(word, text=word.text.upper()) for word in script], "de")
+        self._english = ScriptedRecognizer(script, "en")
+
+    def recognize(self, window: Window) -> Hypothesis:
+        german = len(window.samples) < 3 * SAMPLE_RATE // 2 if window.detect else window.language == "de"
+        recognizer = self._german if german else self._english
+        return recognizer.recognize(window, threads=1, should_abort=lambda: False)
+
+
+def test_a_first_guess_at_the_language_shows_no_words_of_a_wrong_one() -> None:
+    pcm, script = speech([0.4] * 10, [0.05] * 10, VOCABULARY[:10])
+    stream, recognizer = Stream(Policy(language="auto"), Loudness()), Bilingual(script)
+    events: list[Event] = []
+    for start in range(0, len(pcm), 3_200):
+        stream.feed(pcm[start : start + 3_200])
+        if window := stream.next_window():
+            stream.accept(recognizer.recognize(window))
+        events += stream.take_events()
+    shown = [event.text for event in events if isinstance(event, Partial)]
+    assert shown
+    assert shown == [text.lower() for text in shown]
+
+
+def test_what_is_too_short_to_be_sure_of_the_language_is_said_all_the_same() -> None:
+    pcm, script = speech([0.4] * 2, [0.05] * 2, VOCABULARY[:2])
+    events = run(pcm, script, chunk=3_200, policy=Policy(language="auto"))
+    assert [word.text.strip() for word in words_of(events)] == VOCABULARY[:2]
