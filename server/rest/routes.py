@@ -40,6 +40,8 @@ if TYPE_CHECKING:
 MAX_BODY_BYTES: Final = 64 * 1024
 """No request here has a body of use; what comes anyway is not kept."""
 
+CURSOR: Final = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{6}Z\.[0-9a-f]{32}$"
+
 
 class Readiness(msgspec.Struct, frozen=True):
     """Whether the server takes streams, and if not why; `streams` are live, `slots` decode at the same time."""
@@ -61,7 +63,11 @@ class PageQuery(msgspec.Struct, frozen=True):
     """Which part of the list of exports."""
 
     limit: Annotated[int, msgspec.Meta(ge=1, le=200, description="How many at most.")] = 50
-    before: Annotated[str | None, msgspec.Meta(description="The next of the page before.")] = None
+    before: Annotated[
+        str | None,
+        # Only described here: the store says by itself that it is no cursor, with a code of its own.
+        msgspec.Meta(description="The next of the page before.", extra_json_schema={"pattern": CURSOR}),
+    ] = None
 
 
 class FormatQuery(msgspec.Struct, frozen=True):
