@@ -131,11 +131,11 @@ class Reception:
         try:
             wire = await caller.accept(export_id)
             await _wait_in_line(place, wire, partial(_tell_place, wire) if dialect.resumable else _say_nothing)
+            _logger.info("A stream begins", extra={"peer": caller.request.address, "key": owner or "none"})
+            session = Session(wire, export_id, self._services, dialect, self.draining, owner=owner)
         except BaseException:
             self._leave(place)
             raise
-        _logger.info("A stream begins", extra={"peer": caller.request.address, "key": owner or "none"})
-        session = Session(wire, export_id, self._services, dialect, self.draining, owner=owner)
         sessions.start_soon(self._run, session, export_id, place)
         await session.released()
 

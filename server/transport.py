@@ -82,10 +82,11 @@ class WebSocketWire:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A handshake that asks for a stream."""
+    """A handshake that asks for a stream. `address`: of the client, or of the proxy before it."""
 
     _request: trio_websocket.WebSocketRequest
     _guest: Guest
+    address: str
 
     def recognised(self) -> None:
         """Its client has said all that is needed to know what becomes of it: no other takes its place any more."""
@@ -100,12 +101,6 @@ class Request:
     def query(self) -> str:
         """What follows the path's question mark. It may hold a key: it is not for the log."""
         return self._request.path.partition("?")[2]
-
-    @property
-    def address(self) -> str:
-        """The address of the client, or of the proxy before it."""
-        remote = self._request.remote
-        return getattr(remote, "address", str(remote))
 
     def header(self, name: str) -> str | None:
         """The value of a header, the first if there are several; None if there is none."""
@@ -156,7 +151,9 @@ async def serve_websockets(  # noqa: PLR0913  the composition root calls it once
     """
 
     async def guarded(request: trio_websocket.WebSocketRequest) -> None:
-        wrapped = Request(request, guest_of_this_task())
+        # Asked once, now: of a connection that has been reset since, it cannot be told any more.
+        address = getattr(request.remote, "address", str(request.remote))
+        wrapped = Request(request, guest_of_this_task(), address)
         if wrapped.path in paths:
             await handle(wrapped)
         else:

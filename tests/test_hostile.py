@@ -50,6 +50,8 @@ async def resets(server: ServerProcess) -> None:
                 await stream.send_all(sent)
                 await trio.sleep(pause)
                 await trio.aclose_forcefully(stream)
+    for _ in range(40):  # the reset overtakes the answer
+        await throw(server.port, upgrade(), reset=True, look=0.0)
 
 
 async def early_data(server: ServerProcess) -> None:
@@ -115,8 +117,13 @@ async def whole_stream(server: ServerProcess, name: str, speed: float = 1_000.0)
 
 
 async def nothing_left(server: ServerProcess, before: dict[str, float]) -> None:
-    """Wait until the process has no more open files and threads than before; close handshakes take their time."""
+    """Wait until the process has no stream, and no more open files and threads than before.
+
+    Close handshakes take their time.
+    """
     with trio.move_on_after(PATIENCE):
+        while figures((await server.get("/metrics")).decode())["trioscribe_streams"]:
+            await trio.sleep(0.1)
         while any(server.resources()[name] > before[name] for name in ("files", "threads")):
             await trio.sleep(0.1)  # another process is at work
         return
