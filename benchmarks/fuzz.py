@@ -42,8 +42,7 @@ RESETS: Final = 0.2
 SETTLING_SECONDS: Final = 20.0
 """After the flood: handshakes that nobody goes on with take `handshake_s`, unanswered goodbyes 5 s more."""
 
-SERVE: Final = ("--log-level", "critical", "--resume-s", "1", "--queue", "100")
-"""Good handshakes are among the inputs, and fill the host with streams: the witness then waits in line."""
+SERVE: Final = ("--log-level", "critical", "--resume-s", "1")
 
 CLIP: Final = "en-letter"
 
@@ -86,17 +85,20 @@ class Witness:
         return [normalise(word["word"]) for word in speaker.outcome.words]
 
 
-async def flood(server: ServerProcess, inputs: int, seed: int) -> tuple[dict[str, Any], Course]:
-    """Throw so many inputs; return what was seen."""
+async def flood(server: ServerProcess, inputs: int, seed: int, minutes: float) -> tuple[dict[str, Any], Course]:
+    """Throw so many inputs, none later than after so many minutes; return what was seen."""
     chance = random.Random(seed)  # noqa: S311 - not for secrets
     witness, left, thrown, ended = Witness(server), iter(range(inputs)), 0, trio.Event()
     await witness.learn()
+    end = trio.current_time() + 60 * minutes
 
     with show.progress(f"{inputs} hostile inputs", inputs) as advance:
 
         async def keep_throwing() -> None:
             nonlocal thrown
             for _ in left:
+                if trio.current_time() > end:
+                    break
                 port = chance.choice([server.port, server.rest_port])
                 await throw(port, hostile(chance), reset=chance.random() < RESETS)
                 thrown += 1
@@ -117,7 +119,8 @@ async def flood(server: ServerProcess, inputs: int, seed: int) -> tuple[dict[str
             nursery.cancel_scope.cancel()
     begin, end = course.points[0], course.points[-1]
     return {
-        "inputs": inputs,
+        "inputs": thrown,
+        "asked_for": inputs,
         "seed": seed,
         "seconds": seconds,
         "server_alive": server.process.returncode is None,
@@ -148,7 +151,7 @@ def measure(asked: Bench, arguments: argparse.Namespace) -> None:
         with tempfile.TemporaryDirectory(prefix="trioscribe-bench-") as folder:
             options = ["--model", str(asked.model_path), *asked.options(), *SERVE]
             async with serving(Path(folder), *options) as server:
-                return await flood(server, arguments.inputs, arguments.seed)
+                return await flood(server, arguments.inputs, arguments.seed, arguments.minutes)
 
     figures, course = trio.run(main)
     samples = {"seconds_mib_threads_files_inputs": course.samples()}
@@ -164,6 +167,7 @@ def main() -> int:
     """Run from the command line."""
     options = parser(MODULE, "Random and half-sensible bytes on both ports, beside a stream that must not notice.")
     options.add_argument("--inputs", type=int, default=100_000, help="hostile connections, in all")
+    options.add_argument("--minutes", type=float, default=1e9, help="throw nothing later than that")
     options.add_argument("--seed", type=int, default=1, help="of the random numbers")
     return run(options, measure)
 
