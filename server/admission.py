@@ -3,7 +3,8 @@
 A stream is held if a window of it can be decoded at least every `CADENCE` seconds while all others get the same. So
 with `cost` seconds of a slot per window, n streams need n * cost / CADENCE slots, and of those there are, `UTILISATION`
 may be planned with. The cost is measured before the first stream (`server.capacity`), and then by every inference that
-is made under load: a host that turns slower (heat, other programs, longer windows) takes fewer streams from then on.
+is made while all slots are at work: a host that turns slower (heat, other programs) takes fewer streams from then on,
+one that was measured at a bad moment more.
 Independently of that, nobody is let in while somebody who is in waits too long.
 """
 
@@ -24,6 +25,14 @@ slot free come later with a longer window, so waiting times do not grow without 
 
 LOOP_UTILISATION: Final = 0.5
 """Part of the event loop's time that detecting speech may take; the rest is for sockets and REST."""
+
+WINDOW_SECONDS: Final = 3
+"""A window between the shortest (a first word) and the longest (8 s). With it, a host of two cores and a model with the
+cost of tiny came out at ten streams; twelve of people who never pause had a 95th percentile of word latency of 2.9 s,
+sixteen of people who do had 2.4 s (`docs/performance.md`)."""
+
+MARGIN_SECONDS: Final = 1.3
+"""What the encoder takes beyond a window: with it, the cost of an inference goes with the length (`engine.whisper`)."""
 
 MEMORY: Final = 30
 """Inferences over which the measured cost is averaged: the last half minute of a stream on a full host."""
@@ -120,24 +129,29 @@ def refusal(demand: Demand, limits: Limits) -> Refusal | None:
 
 
 class Meter:
-    """The cost of a stream: as measured with nothing else going on, or higher if inferences have shown that since."""
+    """The cost of a stream: as measured at the start, until there have been inferences enough on a full host."""
 
     def __init__(self) -> None:
         self._measured: Cost | None = None
-        self._lately: float | None = None
+        self._lately = 0.0
+        self._noted = 0
 
     @property
     def cost(self) -> Cost | None:
-        """What is known; None for nothing."""
+        """What is known; None for nothing. A few inferences can only make it higher: they may have been lucky."""
         if self._measured is None:
-            return None if self._lately is None else Cost(self._lately)
-        return Cost(max(self._measured.window, self._lately or 0.0), self._measured.loop)
+            return Cost(self._lately) if self._noted else None
+        if self._noted < MEMORY:
+            return Cost(max(self._measured.window, self._lately), self._measured.loop)
+        return Cost(self._lately, self._measured.loop)
 
     def calibrate(self, cost: Cost) -> None:
         """Start from a cost that was measured with nothing else going on; what was noted before is forgotten."""
         self._measured = cost
-        self._lately = None
+        self._noted = 0
 
-    def note(self, seconds: float) -> None:
-        """An inference took that much of a slot, while each slot had its share of the cores."""
-        self._lately = seconds if self._lately is None else self._lately + (seconds - self._lately) / MEMORY
+    def note(self, seconds: float, length: float) -> None:
+        """An inference took so many seconds for a window of `length` seconds, while all slots were at work."""
+        window = seconds * (WINDOW_SECONDS + MARGIN_SECONDS) / (length + MARGIN_SECONDS)
+        self._noted += 1
+        self._lately += (window - self._lately) / min(self._noted, MEMORY)

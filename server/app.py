@@ -119,15 +119,12 @@ class App:
             f"model {self._model.name}{note}; {slots} inference slot{'s' if slots != 1 else ''}"
         )
 
-    async def recall(self) -> bool:
-        """Find out what this host was measured to hold, before the first stream is let in. Whether that is known."""
-        return await self._bench.recall()
+    async def recall(self) -> None:
+        """Find out what this host was last measured to hold: to be known before the first stream is let in."""
+        await self._bench.recall()
 
-    async def run(self, *, measured: bool) -> None:
-        """Serve until drained; streams get the grace time of the settings, what is left then stays recoverable.
-
-        `measured`: whether it is known from an earlier time what this host holds.
-        """
+    async def run(self) -> None:
+        """Serve until drained; streams get the grace time of the settings, what is left then stays recoverable."""
         async with trio.open_nursery() as nursery:
             fault = partial(self._services.tally.fault, "connection")
             nursery.start_soon(
@@ -143,17 +140,16 @@ class App:
                     on_failure=fault,
                 )
             )
-            nursery.start_soon(self._put_in_order, measured)
+            nursery.start_soon(self._put_in_order)
             nursery.start_soon(sweep, self._services.store, _keep(self._settings))
             await self._reception.draining.wait()
             with trio.move_on_after(self._settings.grace_s):
                 await self._reception.empty.wait()
             nursery.cancel_scope.cancel()
 
-    async def _put_in_order(self, measured: bool) -> None:
+    async def _put_in_order(self) -> None:
         """What is done in the background once the server is ready."""
-        if not measured:
-            await self._bench.calibrate()
+        await self._bench.calibrate()
         await recover(self._services)
 
 
@@ -219,10 +215,10 @@ async def serve(settings: Settings, *, task_status: trio.TaskStatus[App] = trio.
                         on_crowded=partial(services.tally.fault, "rest_crowded"),
                     )
                 )
-                measured = await app.recall()
+                await app.recall()
                 task_status.started(app)
                 print(app.banner(), flush=True)  # noqa: T201 - the ready line is for people and for scripts that wait
-                await app.run(measured=measured)
+                await app.run()
                 rest_shutdown.set()
                 rest.cancel_scope.deadline = trio.current_time() + REST_GRACE_SECONDS
             nursery.cancel_scope.cancel()

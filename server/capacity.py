@@ -1,4 +1,4 @@
-"""Measures what a stream costs on this host with this model, and keeps the result for the next start.
+"""Measures what a stream costs on this host with a model, and keeps the result for the next start.
 
 Windows of recorded speech go through all slots at once, in the background, as often as it takes for one round without
 a live stream beside it. The result of the last time stands in until then.
@@ -20,7 +20,7 @@ import trio
 from engine.errors import EngineError
 from engine.types import SAMPLE_RATE, Window
 from engine.vad import FRAME
-from server.admission import Cost, streams_held
+from server.admission import WINDOW_SECONDS, Cost, streams_held
 from server.exports.export import replace_file
 
 if TYPE_CHECKING:
@@ -31,13 +31,11 @@ if TYPE_CHECKING:
     from server.pool import InferencePool
 
 FILE: Final = "capacity.json"
+KEPT: Final = 50
+"""Measurements in the file: one per model, and per way to run it, that was tried on this host."""
+
 SAMPLE: Final = "sample.flac"
 """Speech that comes along with the models; 5 s."""
-
-WINDOW_SECONDS: Final = 3
-"""A window between the shortest (a first word) and the longest (8 s). With it, a host of two cores and a model with the
-cost of tiny came out at ten streams; twelve of people who never pause had a 95th percentile of word latency of 2.9 s,
-sixteen of people who do had 2.4 s (`docs/performance.md`)."""
 
 ROUNDS: Final = 2
 """Rounds of which the fastest counts, after one that warms up caches."""
@@ -65,7 +63,7 @@ class Measurement(msgspec.Struct, frozen=True):
 
     @property
     def cost(self) -> Cost:
-        """As admission uses it."""
+        """As admission uses it. Raises `ValueError` if it makes no sense."""
         return Cost(self.window, self.loop)
 
 
@@ -80,15 +78,11 @@ class Bench:
 
     async def recall(self) -> bool:
         """Use the result of an earlier time, if it was of the same host and model. Returns whether there was one."""
-        try:
-            known = msgspec.json.decode(await trio.Path(self.data_dir / FILE).read_bytes(), type=Measurement)
-            cost = known.cost
-        except (OSError, msgspec.DecodeError, UnicodeError, ValueError):
-            return False
-        if known.host != self.host:
-            return False
-        self.pool.meter.calibrate(cost)
-        return True
+        for known in await trio.to_thread.run_sync(measurements, self.data_dir):
+            if known.host == self.host:
+                self.pool.meter.calibrate(known.cost)
+                return True
+        return False
 
     async def calibrate(self) -> None:
         """Measure, use the result and keep it. What fails is logged: admission then goes by what streams cost."""
@@ -100,8 +94,7 @@ class Bench:
     async def keep(self, measurement: Measurement) -> None:
         """Go by a measurement from now on, at the next start too. Raises `OSError`."""
         self.pool.meter.calibrate(measurement.cost)
-        content = msgspec.json.format(msgspec.json.encode(measurement)) + b"\n"
-        await trio.to_thread.run_sync(replace_file, self.data_dir / FILE, content)
+        await trio.to_thread.run_sync(_keep, measurement, self.data_dir)
         _logger.info(
             "This host holds %d streams: a window takes %.3f s of one of %d slots.",
             streams_held(measurement.cost, self.host.slots),
@@ -118,12 +111,16 @@ class Bench:
         return Measurement(self.host, min(rounds), await self._loop_seconds(window.samples))
 
     async def _round(self, window: Window) -> float:
-        """One window in each slot at the same time; the time until all are done."""
-        start = trio.current_time()
+        """One window in each slot at the same time; the seconds that the slowest took."""
+        took: list[float] = []
+
+        async def recognize() -> None:
+            took.append((await self.pool.recognize_in_background(window))[1])
+
         async with trio.open_nursery() as nursery:
             for _ in range(self.host.slots):
-                nursery.start_soon(self.pool.recognize_in_background, window)
-        return trio.current_time() - start
+                nursery.start_soon(recognize)
+        return max(took)
 
     async def _loop_seconds(self, samples: Samples) -> float:
         """CPU time of detecting speech in a second of audio, in the thread of the event loop."""
@@ -135,6 +132,21 @@ class Bench:
             seconds += time.thread_time() - before
             await trio.lowlevel.checkpoint()
         return seconds * SAMPLE_RATE / len(samples)
+
+
+def measurements(data_dir: Path) -> list[Measurement]:
+    """What was measured before and makes sense, newest first; nothing if the file cannot be read. Blocking."""
+    try:
+        known = msgspec.json.decode((data_dir / FILE).read_bytes(), type=list[Measurement])
+        return [each for each in known if each.cost]
+    except (OSError, msgspec.DecodeError, UnicodeError, ValueError):
+        return []
+
+
+def _keep(newest: Measurement, data_dir: Path) -> None:
+    others = [each for each in measurements(data_dir) if each.host != newest.host]
+    content = msgspec.json.format(msgspec.json.encode([newest, *others][:KEPT])) + b"\n"
+    replace_file(data_dir / FILE, content)
 
 
 def processor() -> str:

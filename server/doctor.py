@@ -11,9 +11,8 @@ import trio
 
 from engine.whisper import logging_to
 from models.library import find
-from server.admission import CADENCE, UTILISATION, streams_held
+from server.admission import CADENCE, UTILISATION, WINDOW_SECONDS, streams_held
 from server.app import bench, load_pool
-from server.capacity import WINDOW_SECONDS
 from server.errors import StartupError
 
 if TYPE_CHECKING:

@@ -89,18 +89,19 @@ class InferencePool:
             spare = self._scheduler.threads
             yield Slot(self, recognizer, self._threads.choose(spare), spare)
 
-    async def recognize_in_background(self, window: Window) -> Hypothesis:
+    async def recognize_in_background(self, window: Window) -> tuple[Hypothesis, float]:
         """Recognise a window while no stream wants the slot; what a stream interrupts is begun again.
 
-        Raises what `Slot.recognize` raises.
+        Returns what was heard, and the seconds that the inference itself took. Raises what `Slot.recognize` raises.
         """
         while True:
             await self._wait_for_turn(self._scheduler.enqueue_background)
             with self._lent() as recognizer, trio.CancelScope() as loan:
                 self._loans.add(loan)
                 try:
-                    share = self._scheduler.share
-                    return await Slot(self, recognizer, share, share).recognize(window)
+                    share, start = self._scheduler.share, trio.current_time()
+                    hypothesis = await Slot(self, recognizer, share, share).recognize(window)
+                    return hypothesis, trio.current_time() - start
                 finally:
                     self._loans.discard(loan)
 
@@ -129,9 +130,10 @@ class InferencePool:
             raise ModelError("the recognizer gave words that are not in the window")
         self._inferences += 1
         self._faults["loop"] += len(cut_loops((), hypothesis.words)) < len(hypothesis.words)
-        self._threads.note(threads, spare, seconds, len(window.samples) / SAMPLE_RATE)
-        if threads == self._scheduler.share:
-            self.meter.note(seconds)
+        length = len(window.samples) / SAMPLE_RATE
+        self._threads.note(threads, spare, seconds, length)
+        if self._scheduler.busy == self._scheduler.slots:
+            self.meter.note(seconds, length)
 
     def count_failure(self) -> None:
         """An inference raised."""

@@ -102,7 +102,7 @@ class _Recovery:
         if window is None:  # cannot happen: a stream that is full or not done has something to decode
             raise StoreError("its audio leads to nothing that could be decoded")
         try:
-            hypothesis = await self._services.pool.recognize_in_background(window)
+            hypothesis, _ = await self._services.pool.recognize_in_background(window)
         except EngineError:
             _logger.exception("export %s: an inference failed; the recovery goes on", self._export.id)
             self._stream.fail()

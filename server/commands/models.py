@@ -14,6 +14,8 @@ from models.catalog import catalog, entry
 from models.folder import part_of, remove, verify
 from models.library import BUNDLED, DEMONSTRATION, find
 from models.pull import alone, pull
+from server.admission import streams_held
+from server.capacity import measurements
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -32,7 +34,7 @@ def run(action: str, names: Sequence[str], settings: Settings) -> None:
     folder = settings.models_dir
     match action:
         case "list":
-            _list(folder)
+            _list(folder, settings.data_dir)
         case "pull":
             for each in [entry(name) for name in names]:
                 _pull(each, folder, settings.models_mirror)
@@ -46,28 +48,37 @@ def run(action: str, names: Sequence[str], settings: Settings) -> None:
                     _say(f"{each.name} deleted: {remove(each, folder) / MIB:.1f} MiB are free")
 
 
-def _list(folder: Path) -> None:
+def _list(folder: Path, data_dir: Path) -> None:
     screen = sys.stdout.isatty()
     console = Console(width=None if screen else WIDE, highlight=False, soft_wrap=True)
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for heading in ("name", "here", "MiB", "languages", "licence", "advice"):
-        table.add_column(heading, justify="right" if heading == "MiB" else "left")
+    for heading in ("name", "here", "MiB", "languages", "streams", "licence", "advice"):
+        table.add_column(heading, justify="right" if heading in {"MiB", "streams"} else "left")
     bundled = find(BUNDLED)
     size = f"{bundled.path.stat().st_size / MIB:.0f}"
-    table.add_row(BUNDLED, "yes", size, "en, de", "MIT", "demonstration only")
+    streams = _streams(data_dir)
+    table.add_row(BUNDLED, "yes", size, "en, de", streams.get(BUNDLED, ""), "MIT", "demonstration only")
     entries = catalog()
     for each in entries:
         path = folder / each.file
         here = "yes" if path.exists() else "partly" if part_of(path).exists() else ""
-        table.add_row(each.name, here, f"{each.bytes / MIB:.0f}", each.languages, each.licence, each.advice)
+        held = streams.get(each.name, "")
+        table.add_row(each.name, here, f"{each.bytes / MIB:.0f}", each.languages, held, each.licence, each.advice)
     console.print(table)
     console.print(f"\n{BUNDLED} is {DEMONSTRATION}.")
+    console.print("Streams: what this host holds, as far as `trioscribe doctor --model NAME` has measured it.")
     console.print(f"Pulled models are in {folder}; --model also takes the path of any other ggml file.")
     if own := _own_files(folder):
         console.print(f"Also there, not from this list: {', '.join(own)}")
     console.print("Licences with a question mark are as third parties report them.")
     unconfirmed = ", ".join(each.name for each in entries if each.unconfirmed)
     console.print(f"The digests of {unconfirmed} are the publisher's own; no download is known to confirm them.")
+
+
+def _streams(data_dir: Path) -> dict[str, str]:
+    """How many streams this host holds, by model, as last measured."""
+    oldest_first = reversed(measurements(data_dir))
+    return {each.host.model: str(streams_held(each.cost, each.host.slots)) for each in oldest_first}
 
 
 def _own_files(folder: Path) -> list[str]:
