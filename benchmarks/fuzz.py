@@ -117,7 +117,7 @@ async def flood(server: ServerProcess, inputs: int, seed: int, minutes: float) -
             await trio.sleep(SETTLING_SECONDS)
             course.note()
             nursery.cancel_scope.cancel()
-    begin, end = course.points[0], course.points[-1]
+    first, last = course.points[0], course.points[-1]
     return {
         "inputs": thrown,
         "asked_for": inputs,
@@ -129,7 +129,7 @@ async def flood(server: ServerProcess, inputs: int, seed: int, minutes: float) -
         "witness_words": witness.words,
         "witness_words_not_as_without_the_flood": witness.wrong,
         "witness_end_after_its_last_sample_s": asdict(delays) if (delays := spread(witness.delays)) else None,
-        "before_and_after": {name: [getattr(begin, name), getattr(end, name)] for name in ("mib", "threads", "files")},
+        "before_and_after": {name: [getattr(first, name), getattr(last, name)] for name in ("mib", "threads", "files")},
         "resources": course.figures(),
         "metrics": await refusals_and_faults(server),
     }, course

@@ -64,9 +64,12 @@ def noisy_frame(chance: random.Random, payload: bytes) -> bytes:
 def frame(opcode: int, payload: bytes, length: int | None = None) -> bytes:
     """A masked WebSocket frame (RFC 6455, 5.2) that says it is `length` bytes long, the truth by default."""
     length = len(payload) if length is None else length
-    size = (
-        bytes([0x80 | 126]) + length.to_bytes(2, "big") if length < 2**16 else bytes([0xFF]) + length.to_bytes(8, "big")
-    )
+    if length < 126:  # the shortest form is the only one that is allowed
+        size = bytes([0x80 | length])
+    elif length < 2**16:
+        size = bytes([0x80 | 126]) + length.to_bytes(2, "big")
+    else:
+        size = bytes([0x80 | 127]) + length.to_bytes(8, "big")
     return bytes([0x80 | opcode]) + size + bytes(4) + payload
 
 
