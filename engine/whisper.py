@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 import _pywhispercpp as pw
 
+from engine.agreement import cut_loops
 from engine.errors import AbortedError, ModelError
 from engine.timing import align
 from engine.types import Hypothesis, Window, Word
@@ -69,10 +70,16 @@ class WhisperRecognizer:
 
     def recognize(self, window: Window, *, threads: int, should_abort: Callable[[], bool]) -> Hypothesis:
         """See `engine.recognizer.Recognizer`. Samples that are not finite raise `ModelError`."""
-        run = _Run(self._ctx, window, self._audio_ctx(window), threads, should_abort)
+        context = self._audio_ctx(window)
+        run = _Run(self._ctx, window, context, threads, should_abort)
         language = window.language if self._multilingual else "en"
         run.full(language)
         words = self._words(window, language)
+        if context < MAX_AUDIO_CTX and len(cut_loops((), words)) < len(words):
+            # Stock weights know the full context alone and repeat themselves in short ones (whisper.cpp issue 1117).
+            run = _Run(self._ctx, window, MAX_AUDIO_CTX, threads, should_abort)
+            run.full(language)
+            words = self._words(window, language)
         if window.detect and self._multilingual:
             # Detection uses the encoder context length of the call before it, which is the one we want, and
             # clears that call's result.

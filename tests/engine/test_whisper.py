@@ -8,10 +8,12 @@ import weakref
 import numpy as np
 import pytest
 
+from engine.agreement import cut_loops
 from engine.errors import AbortedError
-from engine.types import Window
+from engine.types import SAMPLE_RATE, Window
 from engine.whisper import Decoding, WhisperRecognizer
 from models.library import find
+from tests.speech import clips
 
 
 @pytest.mark.parametrize("stop", [False, True])
@@ -29,3 +31,19 @@ def test_a_window_is_let_go_when_its_recognition_is_over(stop: bool) -> None:
     gc.collect()
     assert seen() is None
     recognizer.close()
+
+
+def test_a_loop_in_a_short_context_is_heard_again_in_the_full_one() -> None:
+    """Words said ten times over make the model say phrases over and over."""
+    path = find("trioscribe-en-de").path
+    short, full = WhisperRecognizer(path, Decoding()), WhisperRecognizer(path, Decoding(1_500))
+    for clip in clips():
+        samples = np.frombuffer(clip.pcm, np.int16).astype(np.float32) / 2**15
+        for _, start, end in clip.words[2:3]:
+            word = samples[int(start * SAMPLE_RATE) : int(end * SAMPLE_RATE)]
+            window = Window(np.tile(np.pad(word, (0, 1_600)), 10), 0, clip.language)
+            heard = short.recognize(window, threads=1, should_abort=lambda: False)
+            if len(cut_loops((), heard.words)) < len(heard.words):
+                assert heard == full.recognize(window, threads=1, should_abort=lambda: False)
+    short.close()
+    full.close()
