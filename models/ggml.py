@@ -20,6 +20,12 @@ MAGIC: Final = 0x67676D6C
 
 MAX_NAME: Final = 128
 
+MAX_TOKEN: Final = 1 << 10
+"""Bytes of a token; whisper.cpp takes the memory for as many as the file claims. The longest of OpenAI's has 128."""
+
+BLANK: Final = b" "
+"""The token that whisper.cpp keeps a transcript from beginning with; without it in the vocabulary it fails."""
+
 
 @dataclass(frozen=True, slots=True)
 class Tensor:
@@ -76,8 +82,7 @@ def _walk(file: BinaryIO, size: int) -> Layout:
     (tokens,) = _unpack(file, "<i")
     if not 0 < tokens <= header.n_vocab:
         raise ValueError(f"its vocabulary claims {tokens} tokens")
-    for _ in range(tokens):
-        _skip(file, _unpack(file, "<I")[0], size, "the vocabulary")
+    _vocabulary(file, tokens)
     missing = tensors(header)
     found = []
     while file.tell() < size:
@@ -87,6 +92,17 @@ def _walk(file: BinaryIO, size: int) -> Layout:
     return Layout(header, tuple(found))
 
 
+def _vocabulary(file: BinaryIO, tokens: int) -> None:
+    has_blank = False
+    for _ in range(tokens):
+        (length,) = _unpack(file, "<I")
+        if length > MAX_TOKEN:
+            raise ValueError(f"its vocabulary claims a token of {length} bytes")
+        has_blank = _read(file, length) == BLANK or has_blank
+    if not has_blank:
+        raise ValueError("its vocabulary has no blank")
+
+
 def _tensor(file: BinaryIO, size: int, missing: dict[str, Form]) -> Tensor:
     """Read one tensor's header and skip its data; it is taken out of `missing`."""
     header_at = file.tell()
@@ -94,7 +110,7 @@ def _tensor(file: BinaryIO, size: int, missing: dict[str, Form]) -> Tensor:
     if not 1 <= rank <= 4 or not 1 <= length <= MAX_NAME:  # noqa: PLR2004 - ggml's tensors have up to four extents
         raise ValueError(f"a tensor's header is damaged at byte {header_at}")
     extents = _unpack(file, f"<{rank}i")
-    name = file.read(length).decode("ascii", errors="replace")
+    name = _read(file, length).decode("ascii", errors="replace")
     form = missing.pop(name, None)
     if form is None:
         raise ValueError(f"a tensor at byte {header_at} is none of a Whisper model, or there twice: {name!r}")
@@ -106,10 +122,14 @@ def _tensor(file: BinaryIO, size: int, missing: dict[str, Form]) -> Tensor:
 
 
 def _unpack(file: BinaryIO, layout: str) -> tuple[int, ...]:
-    data = file.read(struct.calcsize(layout))
-    if len(data) < struct.calcsize(layout):
+    return struct.unpack(layout, _read(file, struct.calcsize(layout)))
+
+
+def _read(file: BinaryIO, count: int) -> bytes:
+    data = file.read(count)
+    if len(data) < count:
         raise ValueError("it ends too early")
-    return struct.unpack(layout, data)
+    return data
 
 
 def _skip(file: BinaryIO, count: int, size: int, what: str) -> None:
