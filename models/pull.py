@@ -30,7 +30,6 @@ if TYPE_CHECKING:
 ATTEMPTS: Final = 3
 """Connections for one pull: one that breaks off is gone on with at once, but not for ever."""
 
-CHUNK: Final = 1 << 18
 MIB: Final = 1 << 20
 
 PATIENCE: Final = httpx.Timeout(30, connect=10)
@@ -132,7 +131,7 @@ class _Transfer:
             try:
                 self._attempt()
             except OutdatedPartError:
-                self.part.unlink()
+                self.part.unlink(missing_ok=True)  # a server may say so even when asked for the whole
                 reason = "the file there has changed"
             except (httpx.ConnectError, httpx.ConnectTimeout, httpx.ProxyError) as error:
                 raise PullError(self._unreachable(error)) from error
@@ -147,7 +146,7 @@ class _Transfer:
 
     def _attempt(self) -> None:
         there = _size(self.part)
-        headers = request(there, self.version.read_text("ascii") if self.version.exists() else "")
+        headers = request(there, _version(self.version))
         try:
             with self.client.stream("GET", self.url, headers=headers) as response:
                 begin = offset(response.status_code, response.headers, there=there, size=self.entry.bytes)
@@ -162,7 +161,7 @@ class _Transfer:
 
     def _write(self, response: httpx.Response, begin: int) -> None:
         with self.part.open("ab") as file:
-            for chunk in response.iter_raw(CHUNK):
+            for chunk in response.iter_raw():  # as it comes: chunks of a size would be lost where a connection breaks
                 begin += len(chunk)
                 if begin > self.entry.bytes:
                     self.part.unlink()
@@ -179,6 +178,12 @@ class _Transfer:
             f"{httpx.URL(self.url).host} cannot be reached ({error}). Without a network, fetch {self.entry.url} "
             f"on another machine and copy it to {self.part.parent}; or name a mirror with `models_mirror`."
         )
+
+
+def _version(path: Path) -> str:
+    """The ETag that was noted, or "" if there is none: a host that lost power may have left anything in its file."""
+    noted = path.read_bytes().decode("ascii", errors="replace") if path.exists() else ""
+    return strong_version({"etag": noted})
 
 
 def _size(path: Path) -> int:
