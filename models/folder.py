@@ -32,6 +32,14 @@ def version_of(path: Path) -> Path:
     return path.with_name(path.name + ".part.etag")
 
 
+def is_there(path: Path) -> bool:
+    """Whether there is anything of this name. Raises `ModelError` if that cannot be told."""
+    try:
+        return path.exists()
+    except OSError as error:
+        raise ModelError(f"The model file {path} cannot be read: {error.strerror}.") from error
+
+
 def verify(entry: Entry, path: Path) -> Header:
     """Make sure that a file is the published one, to the last bit, and one that whisper.cpp can load.
 

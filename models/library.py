@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from engine.errors import ModelError
 from models.catalog import catalog, entry
-from models.folder import default_folder, verify
+from models.folder import default_folder, is_there, verify
 from models.ggml import check
 
 if TYPE_CHECKING:
@@ -79,16 +79,19 @@ def find(name_or_path: str, folder: Path | None = None) -> Model:
     if name_or_path == BUNDLED:
         path = Path(str(files("models"))) / f"ggml-{BUNDLED}.bin"
         return Model(BUNDLED, path, check(path), *OWN, carry_prompt=False, demonstration=True)
-    path = Path(name_or_path).expanduser()
+    try:
+        path = Path(name_or_path).expanduser()
+    except RuntimeError as error:
+        raise ModelError(f"There is no model file {name_or_path}: nobody has that home directory.") from error
     published = {each.name: each for each in catalog()}.get(name_or_path)
     if published:
         path = (folder or default_folder()) / published.file
-        if not path.exists():
+        if not is_there(path):
             raise ModelError(
                 f"Model {published.name} is not in {path.parent}: "
                 f"get it with `trioscribe models pull {published.name}`."
             )
-    elif path.name == name_or_path and path.suffix != ".bin" and not path.exists():
+    elif path.name == name_or_path and path.suffix != ".bin" and not is_there(path):
         entry(name_or_path)
     else:
         published = next((each for each in catalog() if each.file == path.name), None)
