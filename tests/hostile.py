@@ -78,15 +78,15 @@ def reset_on_close(stream: trio.SocketStream) -> None:
     stream.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 
 
-async def throw(port: int, data: bytes, *, reset: bool = False, look: float = 0.02) -> bytes:
-    """Send an input, look at what comes for a moment (s), and go; with `reset`, without a goodbye."""
+async def throw(port: int, data: bytes, *, reset: bool = False) -> bytes:
+    """Send an input, look at what comes for a moment, and go; with `reset`, without a goodbye."""
     got = b""
     try:
         async with await trio.open_tcp_stream("127.0.0.1", port) as stream:
             if reset:
                 reset_on_close(stream)
             await stream.send_all(data)
-            with trio.move_on_after(look):
+            with trio.move_on_after(0.02):
                 got = bytes(await stream.receive_some(4_096))
     except (OSError, trio.BrokenResourceError):
         pass  # the server may close whenever it likes

@@ -50,8 +50,12 @@ async def resets(server: ServerProcess) -> None:
                 await stream.send_all(sent)
                 await trio.sleep(pause)
                 await trio.aclose_forcefully(stream)
-    for _ in range(40):  # the reset overtakes the answer
-        await throw(server.port, upgrade(), reset=True, look=0.0)
+    for _ in range(40):  # just when the stream begins
+        stream = await trio.open_tcp_stream("127.0.0.1", server.port)
+        reset_on_close(stream)
+        await stream.send_all(upgrade())
+        await stream.receive_some()
+        await trio.aclose_forcefully(stream)
 
 
 async def early_data(server: ServerProcess) -> None:
