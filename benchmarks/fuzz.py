@@ -67,7 +67,11 @@ class Witness:
     async def testify(self, ended: trio.Event) -> None:
         """Stream the clip until the flood has ended, the last time to its end."""
         while not ended.is_set():
-            heard = await self._stream()
+            try:
+                heard = await self._stream()
+            except OSError as error:
+                self.failures.append(f"an export could not be had: {error}")
+                continue
             self.words += len(heard)
             self.wrong += errors(heard, self.truth)
 
