@@ -92,10 +92,11 @@ def resources(path: Path, title: str, parts: Mapping[str, Sequence[Point]]) -> N
         for row, (name, unit) in enumerate((("mib", "resident MiB"), ("threads", "threads"), ("files", "open files"))):
             axes = panels[row][column]
             axes.plot(done, [getattr(point, name) for point in points])
-            axes.set_ylim(bottom=0)
             axes.set_ylabel(unit if column == 0 else "")
             axes.grid(alpha=0.3)
         panels[-1][column].set_xlabel(what)
+    for row in panels:
+        row[0].set_ylim(bottom=0)  # of the whole row, once all is in it
     figure.savefig(path, dpi=120)
 
 
