@@ -11,7 +11,7 @@ from rich.table import Table
 
 from engine.errors import ModelError
 from models.catalog import catalog, entry
-from models.folder import part_of, remove, verify
+from models.folder import is_there, part_of, remove, verify
 from models.library import BUNDLED, DEMONSTRATION, find
 from models.pull import alone, pull
 from server.admission import streams_held
@@ -61,7 +61,7 @@ def _list(folder: Path, data_dir: Path) -> None:
     entries = catalog()
     for each in entries:
         path = folder / each.file
-        here = "yes" if path.exists() else "partly" if part_of(path).exists() else ""
+        here = "yes" if is_there(path) else "partly" if is_there(part_of(path)) else ""
         held = streams.get(each.name, "")
         table.add_row(each.name, here, f"{each.bytes / MIB:.0f}", each.languages, held, each.licence, each.advice)
     console.print(table)
@@ -96,7 +96,7 @@ def _pull(each: Entry, folder: Path, mirror: str) -> None:
 
 
 def _verify(names: Sequence[str], folder: Path) -> None:
-    chosen = names or [BUNDLED, *(each.name for each in catalog() if (folder / each.file).exists())]
+    chosen = names or [BUNDLED, *(each.name for each in catalog() if is_there(folder / each.file))]
     wrong = 0
     for name in chosen:
         try:
@@ -117,7 +117,7 @@ def _path(name: str, folder: Path) -> Path:
     if name == BUNDLED:
         return find(BUNDLED).path
     path = folder / entry(name).file
-    if not path.exists():
+    if not is_there(path):
         raise ModelError(f"Model {name} is not in {folder}: get it with `trioscribe models pull {name}`.")
     return path
 
