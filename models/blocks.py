@@ -49,7 +49,8 @@ def to_q5_1(numbers: Floats) -> bytes:
     """
     blocks = _blocks(numbers)
     least = blocks.min(axis=1)
-    scale = (blocks.max(axis=1) - least) / _Q5_1_TOP
+    with np.errstate(over="ignore"):  # a span that float32 cannot hold is refused with the scale that it gives
+        scale = (blocks.max(axis=1) - least) / _Q5_1_TOP
     out = np.empty(len(blocks), _Q5_1)
     out["scale"], out["least"] = _half(scale), _half(least)
     codes = ((blocks - least[:, None]) * _inverse(scale) + np.float32(0.5)).astype(np.uint8)

@@ -7,21 +7,19 @@ convolutions go over to half precision, for otherwise whisper.cpp does not load 
 
 from __future__ import annotations
 
-import os
 import struct
-from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, BinaryIO, Final
 
 import numpy as np
 
 from engine.errors import ModelError
+from models.appearing import appearing
 from models.architecture import QUANTISATION_VERSION, Kind, tensors
 from models.blocks import to_f16, to_q5_1, to_q8_0
 from models.ggml import read
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from models.blocks import Floats
@@ -49,30 +47,17 @@ def quantize(source: Path, target: Path, name: str) -> None:
     layout = read(source)
     if layout.header.kind.quantised:
         raise ModelError(f"{source} is quantised already ({layout.header.kind.name.lower()}). Start from its f16 file.")
-    if target.exists():
-        raise ModelError(f"{target} is there already. Remove it, or name another file.")
     header = replace(layout.header, ftype=QUANTISATION_VERSION * 1000 + FORMATS[name])
     forms = tensors(header)
     try:
-        with source.open("rb") as file, _appearing(target) as out:
+        if target.exists():
+            raise ModelError(f"{target} is there already. Remove it, or name another file.")
+        with source.open("rb") as file, appearing(target) as out:
             out.write(_patched(file.read(layout.tensors[0].header_at), FTYPE_AT, header.ftype))
             for tensor in layout.tensors:
                 _convert(file, out, tensor, forms[tensor.name].kind)
     except OSError as error:
         raise ModelError(f"{target} cannot be written: {error.strerror}.") from error
-
-
-@contextmanager
-def _appearing(target: Path) -> Iterator[BinaryIO]:
-    part = target.with_name(target.name + ".part")
-    try:
-        with part.open("wb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(target)
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def _convert(file: BinaryIO, out: BinaryIO, tensor: Tensor, kind: Kind) -> None:

@@ -34,6 +34,7 @@ from numpy.typing import NDArray
 from platformdirs import user_cache_path
 
 from engine.errors import ModelError
+from models.appearing import appearing
 from models.ggml import MAGIC, check
 from models.library import BUNDLED, find
 
@@ -46,7 +47,7 @@ FORMAT: Final = 1
 """Part of the cached files' names; raised when the same source gives other files."""
 
 DTYPES: Final[dict[int, type[np.float32 | np.float16]]] = {0: np.float32, 1: np.float16}
-"""The tensor types that can be widened. Quantise a widened file with whisper.cpp's own tool."""
+"""The tensor types that can be widened. A widened file can be quantised (`models.quantize`)."""
 
 HEAD: Final = 64
 """Features a head in every Whisper model."""
@@ -92,6 +93,12 @@ def widen(source: Path, target: Path, shape: Shape) -> None:
     Raises `ModelError` if `source` is no sound f16 or f32 model, or the shape is no multiple of its width or has
     fewer layers.
     """
+    with appearing(target) as out:
+        write_widened(source, out, shape)
+
+
+def write_widened(source: Path, out: BinaryIO, shape: Shape) -> None:
+    """Do as `widen` does, to a file that is open."""
     header = check(source)
     copies, rest = divmod(shape.width, header.n_audio_state)
     if rest or header.n_audio_state != header.n_text_state or header.n_audio_state != HEAD * header.n_audio_head:
@@ -108,14 +115,12 @@ def widen(source: Path, target: Path, shape: Shape) -> None:
         n_audio_layer=shape.layers,
         n_text_layer=shape.layers,
     )
-    partial = target.with_name(f"{target.name}.partial")
-    with source.open("rb") as file, partial.open("wb") as out:
+    with source.open("rb") as file:
         out.write(struct.pack("<12i", MAGIC, *astuple(wide)))
         _copy_front(file, out)
         for name, data in _tensors(file):
             for new_name, new_data in _placed(name, data, idle):
                 _write(out, new_name, _widened(new_name, new_data, shares(copies)))
-    partial.replace(target)
 
 
 def shares(copies: int) -> tuple[float, ...]:
