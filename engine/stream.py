@@ -108,6 +108,10 @@ class Stream:
 
     # ------------------------------------------------------------------------------------------------ decoding
 
+    def stretch(self, factor: float) -> None:
+        """From now on let that many times the policy's step come in between two windows: for a host that is busy."""
+        self._windows.step = int(factor * self._policy.step)
+
     @property
     def due(self) -> bool:
         """Whether there is a window worth decoding."""
@@ -181,6 +185,11 @@ class Stream:
                     self._draft.restart()
                     self._windows.move(plan.end)
         self._advance()
+
+    @property
+    def has_events(self) -> bool:
+        """Whether `take_events` would give any."""
+        return bool(self._events)
 
     def take_events(self) -> list[Event]:
         """The partials and finals since the last call, in order."""

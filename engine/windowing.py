@@ -51,6 +51,8 @@ class Windowing:
         self.cursor = 0
         self.heard = 0
         """End of the newest window that has a hypothesis."""
+        self.step = policy.step
+        """Least new audio between two windows while somebody speaks."""
         self._policy = policy
         self._endpointer = endpointer
 
@@ -67,7 +69,7 @@ class Windowing:
             return Plan(start, end, paused=True, settle_until=end, closes=True)
         paused = self._endpointer.paused
         new = end - max(self.heard, utterance.begin + LEAD)
-        worthwhile = not self.covers(utterance, received) if paused else new >= self._policy.step
+        worthwhile = not self.covers(utterance, received) if paused else new >= self.step
         return Plan(start, end, paused) if worthwhile else None
 
     def covers(self, utterance: Utterance, received: int) -> bool:

@@ -16,12 +16,11 @@ from typing import Final
 
 from server.scheduler import PARTIAL_PATIENCE
 
-CADENCE: Final = 1.0
-"""Seconds between two windows of a stream on a full host. Alone on the host a stream gets three a second."""
+CADENCE: Final = 1.2
+"""Seconds between two windows of a stream on a full host: the step at its longest (`server.load`)."""
 
-UTILISATION: Final = 0.9
-"""Part of the slots' time that is given away. The rest is for finals and recoveries; not more, for streams that find no
-slot free come later with a longer window, so waiting times do not grow without bound as they do in a queue."""
+UTILISATION: Final = 0.8
+"""Part of the slots' time that is given away. The rest is for finals, pauses and recoveries."""
 
 LOOP_UTILISATION: Final = 0.5
 """Part of the event loop's time that detecting speech may take; the rest is for sockets and REST."""

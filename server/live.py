@@ -149,7 +149,8 @@ class LiveStream:
             stream.feed(piece)
             self._latency.heard(stream.received, trio.current_time())
             self._services.tally.audio += len(piece) / types.BYTES_PER_SAMPLE / self._rate
-            await self._publish(stream)
+            if stream.has_events or stream.urgent or self._due(stream):
+                await self._publish(stream)
         self.hearing = False
 
     async def catch_up(self, have: int) -> None:
@@ -191,7 +192,7 @@ class LiveStream:
     async def infer(self) -> None:
         """Decode window after window until the stream is done."""
         while (stream := self._stream) is None or not stream.done:
-            if stream is None or not stream.due:
+            if stream is None or not self._due(stream):
                 await self._changed.wait()
                 continue
             with trio.CancelScope() as self._waiting:
@@ -234,6 +235,10 @@ class LiveStream:
             self._stream = Stream(self._policy, self._services.detector(), rate=self._rate)
             self._notify()
         return self._stream
+
+    def _due(self, stream: Stream) -> bool:
+        stream.stretch(self._services.pool.load.stretch(trio.current_time()))
+        return stream.due
 
     async def _decode(self, stream: Stream) -> None:
         self._queued_for_partial = not stream.urgent

@@ -16,6 +16,7 @@ from engine.errors import AbortedError, EngineError, ModelError
 from engine.types import SAMPLE_RATE
 from server.admission import Meter
 from server.inference import Inference
+from server.load import Load
 from server.scheduler import Scheduler
 from server.threads import Threads
 
@@ -66,6 +67,7 @@ class InferencePool:
         left behind and another one made by `load` (called in a thread; may raise `EngineError`).
         """
         self.meter = Meter()
+        self.load = Load(len(recognizers))
         self._free: list[Recognizer | None] = list(recognizers)
         self._scheduler = Scheduler(len(recognizers), cores)
         self._threads = Threads()
@@ -87,7 +89,11 @@ class InferencePool:
         await self._wait_for_turn(lambda: self._scheduler.enqueue(final=final, now=now), self._call_back)
         with self._lent() as recognizer:
             spare = self._scheduler.threads
-            yield Slot(self, recognizer, self._threads.choose(spare), spare)
+            self.load.note(1, trio.current_time())
+            try:
+                yield Slot(self, recognizer, self._threads.choose(spare), spare)
+            finally:
+                self.load.note(-1, trio.current_time())
 
     async def recognize_in_background(self, window: Window) -> tuple[Hypothesis, float]:
         """Recognise a window while no stream wants the slot; what a stream interrupts is begun again.

@@ -1,0 +1,49 @@
+"""How busy the slots are, and how much rarer partials come for it. Pure; whoever asks brings the time along.
+
+Alone on a host, a stream is decoded every `Policy.step` of new speech. On a busy one it would be, too, as long as slots
+are to be had, and a box that serves eight streams would burn its cores for captions a third of a second earlier. So the
+step is stretched with the load, long before the host is full; finals and pauses are decoded at once all the same.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Final
+
+IDLE: Final = 0.25
+"""Utilisation of the slots up to which nothing is stretched: somebody who never pauses takes an eighth alone."""
+
+BUSY: Final = 0.4
+"""Utilisation from which all is stretched as far as it goes: half of what admission gives away."""
+
+LONGEST: Final = 2.4
+"""The longest step, as a multiple of the policy's: 1.2 s of new speech, a word or two more between two partials."""
+
+MEMORY_SECONDS: Final = 8.0
+"""Time over which the utilisation is averaged, exponentially: longer than the bursts of an utterance."""
+
+
+class Load:
+    """Utilisation of the slots by live streams, 0 to 1."""
+
+    def __init__(self, slots: int) -> None:
+        self._slots = slots
+        self._busy = 0
+        self._average = 0.0
+        self._since = 0.0
+
+    def note(self, change: int, now: float) -> None:
+        """So many slots more (or, negative, fewer) are at work from now on; `now` in seconds on any one clock."""
+        self._average = self.utilisation(now)
+        self._busy += change
+        self._since = now
+
+    def utilisation(self, now: float) -> float:
+        """The average until now."""
+        kept = math.exp((self._since - now) / MEMORY_SECONDS)
+        return self._average * kept + self._busy / self._slots * (1 - kept)
+
+    def stretch(self, now: float) -> float:
+        """By what a stream's step is to be multiplied: 1 to `LONGEST`."""
+        share = (self.utilisation(now) - IDLE) / (BUSY - IDLE)
+        return 1 + (LONGEST - 1) * min(1.0, max(0.0, share))
