@@ -69,8 +69,9 @@ def pieces(speech: Speech, longest: float) -> Iterator[Samples]:
     samples: Samples = np.frombuffer(b"".join(speech.frames()), np.int16).astype(np.float32) / np.float32(2**15)
     words = list(speech.words)
     cuts = [(before.end + after.start) / 2 for before, after in pairwise(words) if ends_sentence(before.text)]
+    ends = [*cuts, speech.seconds]
     start = 0.0
-    for cut, following in zip([*cuts, speech.seconds], [*cuts[1:], speech.seconds, None], strict=False):
+    for cut, following in zip(ends, [*ends[1:], None], strict=True):
         if following is None or following - start > longest:
             yield samples[round(start * RATE) : round(cut * RATE)]
             start = cut

@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from benchmarks.client import Journal, Output
-    from benchmarks.speech import TrueWord
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,10 +68,11 @@ def score(journal: Journal) -> Score:
     heard = [word for final in finals for word in final.words]
     alignment = align(heard, (word.text for word in said))
     stands = _stands(journal.outputs)
-    sent = [sent_at(word.end) for word in said]
+    # The last frame may be shorter, and leaves with the last sample.
+    sent = [min(sent_at(word.end), journal.speech.seconds) for word in said]
     words = tuple(Latency(sent[j], stands[i] - sent[j]) for i, j in alignment.pairs)
     starts = _starts(finals)
-    at_pauses, at_eof = _final_latencies(finals, said, dict(alignment.pairs), journal.eof_at)
+    at_pauses, at_eof = _final_latencies(finals, sent, dict(alignment.pairs), journal.eof_at)
     shown, taken_back = _revisions(journal.outputs)
     return Score(
         said=len(said),
@@ -130,7 +130,7 @@ def _starts(finals: list[Output]) -> list[float | None]:
 
 
 def _final_latencies(
-    finals: list[Output], said: list[TrueWord], truth: dict[int, int], eof_at: float | None
+    finals: list[Output], sent: list[float], truth: dict[int, int], eof_at: float | None
 ) -> tuple[tuple[Latency, ...], float | None]:
     """Of each final that holds a word heard as said, counted from its last such word; and of the one after `eof`."""
     at_pauses: list[Latency] = []
@@ -140,11 +140,11 @@ def _final_latencies(
         known = [truth[i] for i in range(begin, begin + len(final.words)) if i in truth]
         begin += len(final.words)
         if known:
-            sent = sent_at(said[known[-1]].end)
+            last = sent[known[-1]]
             if eof_at is None or final.at < eof_at:
-                at_pauses.append(Latency(sent, final.at - sent))
+                at_pauses.append(Latency(last, final.at - last))
             else:
-                at_eof = final.at - sent
+                at_eof = final.at - last
     return tuple(at_pauses), at_eof
 
 
