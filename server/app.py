@@ -15,31 +15,31 @@ from engine.types import SAMPLE_RATE
 from engine.vad import SileroDetector
 from engine.whisper import Decoding, WhisperRecognizer, languages, logging_to
 from models.library import DEMONSTRATION, find
-from server import logs
-from server.admission import Limits
-from server.capacity import Bench, Host, processor
-from server.dialects import DIALECTS
-from server.entrance import Entrance
+from server.access.security import secure
+from server.admission.entrance import Entrance
+from server.admission.measurement import Bench, Host, processor
+from server.admission.rules import Limits
+from server.exports.retention import Keep, sweep
 from server.exports.store import Store
-from server.gate import Guard
 from server.host import usable_cores
-from server.lag import watch_lag
-from server.live import Services, StreamLimits
-from server.lobby import Lobby
-from server.metrics import Snapshot
-from server.pool import InferencePool
-from server.reception import Reception
-from server.recovery import recover
+from server.inference.pool import InferencePool
+from server.monitoring import logs
+from server.monitoring.lag import watch_lag
+from server.monitoring.metrics import Snapshot
 from server.rest.figures import add_metrics
 from server.rest.routes import Readiness, create_app
 from server.rest.serving import open_rest_socket, serve_rest
-from server.retention import Keep, sweep
-from server.security import secure
-from server.transport import open_listeners, serve_websockets
+from server.streams.dialects import DIALECTS
+from server.streams.live import Services, StreamLimits
+from server.streams.reception import Reception
+from server.streams.recovery import recover
+from server.transport.gate import Guard
+from server.transport.lobby import Lobby
+from server.transport.websocket import open_listeners, serve_websockets
 
 if TYPE_CHECKING:
     from models.library import Model
-    from server.security import Security
+    from server.access.security import Security
     from server.settings.table import Settings
 
 REST_GRACE_SECONDS: Final = 6.0

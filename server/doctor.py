@@ -11,14 +11,14 @@ import trio
 
 from engine.whisper import logging_to
 from models.library import find
-from server.admission import CADENCE, UTILISATION, WINDOW_SECONDS, streams_held
+from server.admission.rules import CADENCE, UTILISATION, WINDOW_SECONDS, streams_held
 from server.app import bench, load_pool
 from server.errors import StartupError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from server.capacity import Measurement
+    from server.admission.measurement import Measurement
     from server.settings.table import Settings
 
 MIB: Final = 1024 * 1024

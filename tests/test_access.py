@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 import pytest
 import trio
 
-from server import keys, logs
+from server.access import keys
 from server.app import serve
 from server.errors import StartupError
+from server.monitoring import logs
 from server.settings.table import Settings
 from tests.conftest import PATIENCE, running
 from tests.speech import clips

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from trio.testing import MockClock  # noqa: TC002 - a fixture's type, looked at when the tests are collected
 
 from engine.scripted import ScriptedRecognizer
-from server.admission import (
+from server.admission.entrance import RECHECK_SECONDS, Entrance, Place
+from server.admission.rules import (
     CADENCE,
     MARGIN_SECONDS,
     MEMORY,
@@ -29,8 +30,7 @@ from server.admission import (
     streams_held,
 )
 from server.cli import main
-from server.entrance import RECHECK_SECONDS, Entrance, Place
-from server.pool import InferencePool
+from server.inference.pool import InferencePool
 from tests.conftest import Client, Outcome, running
 from tests.speech import clips
 from tests.test_session import MANY, Talker, VirtualPool, at_speech_speed, serve, spoken

@@ -18,7 +18,7 @@ from trio.testing import MockClock  # noqa: TC002 - a fixture's type, looked at 
 from engine.errors import ModelError
 from engine.scripted import ScriptedRecognizer
 from engine.types import SAMPLE_RATE, Hypothesis, Window, Word
-from server.pool import InferencePool
+from server.inference.pool import InferencePool
 from tests.conftest import running
 from tests.processes import Speaker, serving
 from tests.speech import clips

@@ -13,7 +13,7 @@ from trio.testing import MockClock
 
 from server.errors import ProtocolError
 from server.protocol import Eof, decode
-from server.wire import DisconnectedError
+from server.transport.wire import DisconnectedError
 from tests.hostile import hostile, throw
 from tests.speech import clips
 from tests.test_resumption import LIMITS, Room

@@ -14,7 +14,7 @@ import trio.testing
 from engine.types import Window
 from engine.whisper import Decoding, WhisperRecognizer
 from models.library import find
-from server.inference import Inference
+from server.inference.job import Inference
 from tests.speech import clips
 
 if TYPE_CHECKING:

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from server.access.door import presented
+from server.access.keys import KeyRing, add, revoke
 from server.cli import main
-from server.door import presented
 from server.errors import KeyFileError
-from server.keys import KeyRing, add, revoke
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from engine.types import SAMPLE_RATE, Final, Word
-from server.latency import LatencyMeter
+from server.monitoring.latency import LatencyMeter
 
 
 def said(*words: tuple[str, float]) -> Final:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import trio
 
 from engine.text import normalise
-from server import logs
+from server.monitoring import logs
 from tests.conftest import running
 from tests.hostile import frame, upgrade
 from tests.processes import Speaker, serving

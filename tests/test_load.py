@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from server.load import LONGEST, MEMORY_SECONDS, Load
+from server.inference.load import LONGEST, MEMORY_SECONDS, Load
 
 
 def worked(load: Load, seconds: float, busy: float, start: float = 0.0) -> float:

@@ -15,7 +15,8 @@ import trio
 from hypothesis import given
 from hypothesis import strategies as st
 
-from server import keys, logs
+from server.access import keys
+from server.monitoring import logs
 from tests.conftest import PATIENCE
 from tests.visitors import stream_command
 
@@ -104,7 +105,7 @@ def test_the_level_is_for_our_own_lines(monkeypatch: pytest.MonkeyPatch) -> None
     levels = {name: logging.getLogger(name).level for name in ("", *logs.OURS)}
     try:
         logs.configure("debug", "text")
-        assert logging.getLogger("server.session").isEnabledFor(logging.DEBUG)
+        assert logging.getLogger("server.streams.session").isEnabledFor(logging.DEBUG)
         for library in ("trio-websocket", "hpack", "hypercorn.error", "quart.app"):
             assert not logging.getLogger(library).isEnabledFor(logging.INFO)
     finally:

@@ -9,12 +9,12 @@ import pytest
 import trio
 from prometheus_client.parser import text_string_to_metric_families
 
-from server.entrance import EntranceStatistics
-from server.metrics import Snapshot, exposition
-from server.outbox import Outbox
-from server.pool import PoolStatistics
-from server.scheduler import PARTIAL_PATIENCE, Scheduler
-from server.tally import Histogram, Tally
+from server.admission.entrance import EntranceStatistics
+from server.inference.pool import PoolStatistics
+from server.inference.scheduler import PARTIAL_PATIENCE, Scheduler
+from server.monitoring.metrics import Snapshot, exposition
+from server.monitoring.tally import Histogram, Tally
+from server.streams.outbox import Outbox
 from tests.conftest import PATIENCE, running
 from tests.speech import clips
 from tests.visitors import RefusedHandshake, Visitor

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from server.access.origins import Origins, parse
 from server.errors import RefusedError, SettingsError
-from server.origins import Origins, parse
 from server.settings.table import Settings
 
 

@@ -9,8 +9,8 @@ import trio
 from trio.testing import MockClock  # noqa: TC002 - a fixture's type, looked at when the tests are collected
 
 from engine.scripted import ScriptedRecognizer
-from server.pool import InferencePool
-from server.scheduler import PARTIAL_PATIENCE, Scheduler
+from server.inference.pool import InferencePool
+from server.inference.scheduler import PARTIAL_PATIENCE, Scheduler
 
 
 def test_finals_go_before_partials() -> None:

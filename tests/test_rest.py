@@ -13,10 +13,10 @@ import msgspec
 import pytest
 import trio
 
-from server.door import Door
+from server.access.door import Door
+from server.access.origins import Origins
 from server.errors import StartupError
 from server.exports.store import Store
-from server.origins import Origins
 from server.protocol import WireFinal, WireWord
 from server.rest.download import parse_range
 from server.rest.routes import Readiness, create_app

@@ -12,12 +12,12 @@ from trio.testing import MockClock  # noqa: TC002 - a fixture's type, looked at 
 from engine.policy import Policy
 from engine.scripted import ScriptedRecognizer
 from engine.text import normalise
-from server.dialects import Native, Vosk
 from server.errors import ProtocolError
-from server.live import Services, StreamLimits
-from server.resumption import Resumption, requested
-from server.session import Session
-from server.wire import DisconnectedError
+from server.streams.dialects import Native, Vosk
+from server.streams.live import Services, StreamLimits
+from server.streams.resumption import Resumption, requested
+from server.streams.session import Session
+from server.transport.wire import DisconnectedError
 from tests.conftest import Client, Outcome, running
 from tests.speech import clips, errors
 from tests.test_admission import refused

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from server.exports.export import Export, timestamp
-from server.retention import Keep, size, surplus
+from server.exports.retention import Keep, size, surplus
 from tests.conftest import running
 
 if TYPE_CHECKING:

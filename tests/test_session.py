@@ -20,12 +20,12 @@ from engine.errors import ModelError
 from engine.policy import Policy
 from engine.scripted import ScriptedRecognizer
 from engine.types import SAMPLE_RATE, Hypothesis, Window, Word
-from server.dialects import Native
 from server.errors import StoreError
-from server.live import Services, StreamLimits
-from server.pool import InferencePool
-from server.session import Session
-from server.wire import DisconnectedError
+from server.inference.pool import InferencePool
+from server.streams.dialects import Native
+from server.streams.live import Services, StreamLimits
+from server.streams.session import Session
+from server.transport.wire import DisconnectedError
 
 if TYPE_CHECKING:
     from trio.testing import MockClock

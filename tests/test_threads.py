@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from hypothesis import given
 from hypothesis import strategies as st
 
-from server.threads import LONGEST_REST, REST, TRIALS, WORTHWHILE, Threads
+from server.inference.threads import LONGEST_REST, REST, TRIALS, WORTHWHILE, Threads
 
 if TYPE_CHECKING:
     from collections.abc import Callable

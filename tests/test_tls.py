@@ -10,10 +10,10 @@ import pytest
 import trio
 import trustme
 
+from server.access.tls import Certificate
 from server.app import serve
 from server.errors import SettingsError, StartupError
 from server.settings.table import Settings
-from server.tls import Certificate
 from tests.conftest import PATIENCE, running
 from tests.speech import clips
 from tests.visitors import Visitor, stream_command

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from server import keys
+from server.access import keys
 from server.errors import SettingsError
 
 if TYPE_CHECKING:

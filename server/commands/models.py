@@ -14,8 +14,8 @@ from models.catalog import catalog, entry
 from models.folder import is_there, part_of, remove, verify
 from models.library import BUNDLED, DEMONSTRATION, find
 from models.pull import alone, pull
-from server.admission import streams_held
-from server.capacity import measurements
+from server.admission.measurement import measurements
+from server.admission.rules import streams_held
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from quart import g, request
 
-from server.door import NEEDS_KEY
+from server.access.door import NEEDS_KEY
 from server.errors import RefusedError
 from server.exports.shelf import Shelf
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from quart_trio import QuartTrio
     from quart_trio.wrappers import TrioResponse as Response
 
-    from server.door import Door
+    from server.access.door import Door
     from server.exports.store import Store
 
 OPEN: Final = frozenset({"/health", "/ready", "/docs", "/openapi.json"})

@@ -8,7 +8,7 @@ import trio
 from quart_schema import hide
 from quart_trio.wrappers import TrioResponse as Response
 
-from server.metrics import CONTENT_TYPE, exposition
+from server.monitoring.metrics import CONTENT_TYPE, exposition
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from quart_trio import QuartTrio
 
-    from server.metrics import Snapshot
+    from server.monitoring.metrics import Snapshot
 
 
 def add_metrics(app: QuartTrio, snapshot: Callable[[], Snapshot], data_dir: Path) -> None:

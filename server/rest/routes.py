@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
     from quart.json.provider import DefaultJSONProvider
 
-    from server.door import Door
+    from server.access.door import Door
 
 MAX_BODY_BYTES: Final = 64 * 1024
 """No request here has a body of use; what comes anyway is not kept."""

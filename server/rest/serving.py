@@ -21,9 +21,9 @@ from hypercorn.events import Updated
 from hypercorn.trio.tcp_server import TCPServer
 from hypercorn.trio.worker_context import WorkerContext
 
+from server.access.tls import ALPN_WEB, TlsListener
 from server.errors import StartupError
-from server.lobby import Lobby
-from server.tls import ALPN_WEB, TlsListener
+from server.transport.lobby import Lobby
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,8 +32,8 @@ if TYPE_CHECKING:
     from hypercorn.typing import ASGIReceiveCallable, ASGISendCallable, ASGISendEvent, Scope
     from quart_trio import QuartTrio
 
-    from server.lobby import Guest
-    from server.tls import Certificate
+    from server.access.tls import Certificate
+    from server.transport.lobby import Guest
 
 Connection = trio.SocketStream | trio.SSLStream[trio.SocketStream]
 

@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from platformdirs import user_data_path
 
 from models.folder import default_folder
+from server.access.origins import LIST
 from server.errors import SettingsError
-from server.origins import LIST
 from server.protocol import LANGUAGE
 from server.settings.allowed import Kind, choice, file, folder, number, switch, text, whole
 

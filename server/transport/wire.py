@@ -1,4 +1,4 @@
-"""What a session needs of a connection. `server.transport` gives it trio-websocket; tests may give it anything."""
+"""What a session needs of a connection: trio-websocket by `server.transport.websocket`, anything in tests."""
 
 from __future__ import annotations
 

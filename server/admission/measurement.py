@@ -20,7 +20,7 @@ import trio
 from engine.errors import EngineError
 from engine.types import SAMPLE_RATE, Window
 from engine.vad import FRAME
-from server.admission import WINDOW_SECONDS, Cost, streams_held
+from server.admission.rules import WINDOW_SECONDS, Cost, streams_held
 from server.exports.export import replace_file
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from engine.types import Samples
     from engine.vad import SpeechDetector
-    from server.pool import InferencePool
+    from server.inference.pool import InferencePool
 
 FILE: Final = "capacity.json"
 KEPT: Final = 50

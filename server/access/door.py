@@ -10,12 +10,12 @@ import trio
 
 from server.errors import ProtocolError, RefusedError
 from server.protocol import Configure, decode, encode_error
-from server.wire import DisconnectedError
+from server.transport.wire import DisconnectedError
 
 if TYPE_CHECKING:
-    from server.keys import KeyRing
-    from server.origins import Origins
-    from server.wire import Wire
+    from server.access.keys import KeyRing
+    from server.access.origins import Origins
+    from server.transport.wire import Wire
 
 KEY_SECONDS: Final = 10.0
 """A client that means well sends its key right behind the handshake."""
@@ -95,7 +95,7 @@ class Unread:
     _wire: Wire
 
     async def receive(self) -> bytes | str:
-        """See `server.wire.Wire`."""
+        """See `server.transport.wire.Wire`."""
         if self._first is None:
             return await self._wire.receive()
         await trio.lowlevel.checkpoint()
@@ -103,19 +103,19 @@ class Unread:
         return first
 
     async def send(self, text: str) -> None:
-        """See `server.wire.Wire`."""
+        """See `server.transport.wire.Wire`."""
         await self._wire.send(text)
 
     async def close(self, code: int, reason: str) -> None:
-        """See `server.wire.Wire`."""
+        """See `server.transport.wire.Wire`."""
         await self._wire.close(code, reason)
 
     async def ping(self) -> None:
-        """See `server.wire.Wire`."""
+        """See `server.transport.wire.Wire`."""
         await self._wire.ping()
 
     def abort(self) -> None:
-        """See `server.wire.Wire`."""
+        """See `server.transport.wire.Wire`."""
         self._wire.abort()
 
 

@@ -14,7 +14,7 @@ import trio_websocket
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from server.lobby import Guest, Lobby
+    from server.transport.lobby import Guest, Lobby
 
 LOOK_SECONDS: Final = 1.0
 """How often it is looked whether a client that has said nothing yet is still there."""

@@ -10,16 +10,16 @@ from typing import TYPE_CHECKING, Final, cast
 import trio
 import trio_websocket
 
+from server.access.tls import ALPN_WEBSOCKET, TlsListener
 from server.errors import StartupError
-from server.gate import Gate, guest_of_this_task
-from server.tls import ALPN_WEBSOCKET, TlsListener
-from server.wire import DisconnectedError
+from server.transport.gate import Gate, guest_of_this_task
+from server.transport.wire import DisconnectedError
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Collection
 
-    from server.lobby import Guest, Lobby
-    from server.tls import Certificate
+    from server.access.tls import Certificate
+    from server.transport.lobby import Guest, Lobby
 
 SUBPROTOCOLS: Final = ("audio.drachtio.org",)
 """Subprotocols that clients insist on hearing back (mod_audio_fork); none changes what is said."""
@@ -48,7 +48,7 @@ class WebSocketWire:
         self._aborted = False
 
     async def receive(self) -> bytes | str:
-        """See `server.wire.Wire`."""
+        """See `server.transport.wire.Wire`."""
         try:
             message: bytes | str = await self._connection.get_message()
         except trio_websocket.ConnectionClosed as closed:
@@ -56,27 +56,27 @@ class WebSocketWire:
         return message
 
     async def send(self, text: str) -> None:
-        """See `server.wire.Wire`."""
+        """See `server.transport.wire.Wire`."""
         try:
             await self._connection.send_message(text)
         except trio_websocket.ConnectionClosed as closed:
             raise _disconnected(closed) from closed
 
     async def ping(self) -> None:
-        """See `server.wire.Wire`."""
+        """See `server.transport.wire.Wire`."""
         try:
             await self._connection.ping()
         except trio_websocket.ConnectionClosed as closed:
             raise _disconnected(closed) from closed
 
     async def close(self, code: int, reason: str) -> None:
-        """See `server.wire.Wire`."""
+        """See `server.transport.wire.Wire`."""
         if not self._aborted:
             with trio.move_on_after(CLOSE_SECONDS):
                 await self._connection.aclose(code, reason)
 
     def abort(self) -> None:
-        """See `server.wire.Wire`."""
+        """See `server.transport.wire.Wire`."""
         self._aborted = True
 
 

@@ -1,4 +1,4 @@
-"""Which stream is decoded next, and on how many cores. Pure decisions; `server.pool` carries them out.
+"""Which stream is decoded next, and on how many cores. Pure decisions; `server.inference.pool` carries them out.
 
 Earliest deadline first. A window that a final waits for is due at once, one for a partial has `PARTIAL_PATIENCE`:
 finals go before partials that came about the same time, yet a client that sends faster than real time, all of

@@ -25,8 +25,8 @@ from engine.vad import FRAME
 from engine.windowing import NEAR
 from server.errors import StoreError
 from server.exports.wav import HEADER_BYTES
-from server.live import chosen
 from server.protocol import wire_final
+from server.streams.live import chosen
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -34,8 +34,8 @@ if TYPE_CHECKING:
 
     from server.exports.export import Export
     from server.exports.recorder import Recorder
-    from server.live import Services
     from server.protocol import StreamConfig, WireFinal
+    from server.streams.live import Services
 
 SLICES_PER_SECOND: Final = 10
 """Speech detection runs on the event loop: 100 ms of audio at a time hold up live streams by half a millisecond."""

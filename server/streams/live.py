@@ -13,19 +13,19 @@ from engine import types
 from engine.errors import AbortedError, EngineError
 from engine.stream import Stream
 from server.errors import ProtocolError, StoreError
-from server.latency import LatencyMeter
+from server.monitoring.latency import LatencyMeter
+from server.monitoring.tally import Tally
 from server.protocol import StreamConfig, WireFinal, wire_final
-from server.tally import Tally
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from engine.policy import Policy
     from engine.vad import SpeechDetector
-    from server.dialects import Dialect
     from server.exports.recorder import Recorder
     from server.exports.store import Store
-    from server.pool import InferencePool
+    from server.inference.pool import InferencePool
+    from server.streams.dialects import Dialect
 
 SLICES_PER_SECOND: Final = 10
 """Audio is fed in slices of 100 ms, so that speech detection in a long message does not hold up other streams."""

@@ -13,7 +13,7 @@ from urllib.parse import parse_qs
 from server.errors import ProtocolError
 
 if TYPE_CHECKING:
-    from server.session import Session
+    from server.streams.session import Session
 
 
 @dataclass(frozen=True, slots=True)

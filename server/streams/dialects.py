@@ -14,7 +14,7 @@ from server.protocol import WireFinal, WirePartial, WireResumed, encode, encode_
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from server.outbox import Outbox
+    from server.streams.outbox import Outbox
 
 
 class Dialect(Protocol):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 import trio
 
 if TYPE_CHECKING:
-    from server.tally import Histogram
+    from server.monitoring.tally import Histogram
 
 PERIOD_SECONDS: Final = 0.25
 

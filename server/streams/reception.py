@@ -1,6 +1,7 @@
 """What becomes of a client that asks for a stream: refused, made to wait, let in, or brought back to its own.
 
-Keys and origins first (`server.door`), then whether there is room (`server.entrance`), then the session.
+Keys and origins first (`server.access.door`), then whether there is room (`server.admission.entrance`), then the
+session.
 """
 
 from __future__ import annotations
@@ -11,25 +12,25 @@ from typing import TYPE_CHECKING, Final
 
 import trio
 
-from server import logs
-from server.admission import Refusal
-from server.dialects import DIALECTS
-from server.door import turn_away
+from server.access.door import turn_away
+from server.admission.rules import Refusal
 from server.errors import ProtocolError, RefusedError
+from server.monitoring import logs
 from server.protocol import WireQueued, encode
-from server.resumption import Resumption, Resumptions, requested
-from server.session import Session
-from server.wire import DisconnectedError
+from server.streams.dialects import DIALECTS
+from server.streams.resumption import Resumption, Resumptions, requested
+from server.streams.session import Session
+from server.transport.wire import DisconnectedError
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from server.door import Door
-    from server.entrance import Entrance, Place
-    from server.gate import Guard
-    from server.live import Services
-    from server.transport import Request
-    from server.wire import Wire
+    from server.access.door import Door
+    from server.admission.entrance import Entrance, Place
+    from server.streams.live import Services
+    from server.transport.gate import Guard
+    from server.transport.websocket import Request
+    from server.transport.wire import Wire
 
 SHUTTING_DOWN: Final = Refusal(
     "shutting_down", "The server is shutting down; connect again later.", retry_after=30, passes=False

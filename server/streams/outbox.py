@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import trio
 
 if TYPE_CHECKING:
-    from server.tally import Tally
+    from server.monitoring.tally import Tally
 
 
 class Outbox:

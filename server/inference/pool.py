@@ -14,18 +14,18 @@ import trio
 from engine.agreement import cut_loops
 from engine.errors import AbortedError, EngineError, ModelError
 from engine.types import SAMPLE_RATE
-from server.admission import Meter
-from server.inference import Inference
-from server.load import Load
-from server.scheduler import Scheduler
-from server.threads import Threads
+from server.admission.rules import Meter
+from server.inference.job import Inference
+from server.inference.load import Load
+from server.inference.scheduler import Scheduler
+from server.inference.threads import Threads
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 
     from engine.recognizer import Recognizer
     from engine.types import Hypothesis, Window
-    from server.scheduler import Ticket
+    from server.inference.scheduler import Ticket
 
 STOP_SECONDS: Final = 10.0
 """How long an inference may take to heed that it should stop: whisper.cpp looks up after each encoder pass."""
@@ -61,7 +61,7 @@ class InferencePool:
         load: Callable[[], Recognizer] | None = None,
         timeout: float = math.inf,
     ) -> None:
-        """`cores`: how many threads all inferences together may use; see `server.threads`.
+        """`cores`: how many threads all inferences together may use; see `server.inference.threads`.
 
         An inference that takes longer than `timeout` seconds is stopped; if it does not heed that, its recognizer is
         left behind and another one made by `load` (called in a thread; may raise `EngineError`).

@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 
     from prometheus_client import Metric
 
-    from server.entrance import EntranceStatistics
-    from server.pool import PoolStatistics
-    from server.tally import Distribution, TallyStatistics
+    from server.admission.entrance import EntranceStatistics
+    from server.inference.pool import PoolStatistics
+    from server.monitoring.tally import Distribution, TallyStatistics
 
 CONTENT_TYPE: Final = CONTENT_TYPE_LATEST
 

@@ -14,17 +14,17 @@ from typing import TYPE_CHECKING, Final
 import trio
 
 from server.errors import ProtocolError
-from server.live import LiveStream
-from server.outbox import Outbox
 from server.protocol import Configure, Eof, decode
-from server.wire import DisconnectedError
+from server.streams.live import LiveStream
+from server.streams.outbox import Outbox
+from server.transport.wire import DisconnectedError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from server.dialects import Dialect
-    from server.live import Services
-    from server.wire import Wire
+    from server.streams.dialects import Dialect
+    from server.streams.live import Services
+    from server.transport.wire import Wire
 
 NORMAL: Final = 1000
 GOING_AWAY: Final = 1001

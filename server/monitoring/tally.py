@@ -1,6 +1,7 @@
-"""What the rooms of a server count while they work. Plain numbers, added up in place; `server.metrics` shows them.
+"""What the rooms of a server count while they work. `server.monitoring.metrics` shows it.
 
-All is counted on the event loop, so nothing is locked, and what `statistics` gives is consistent.
+Plain numbers, added up in place. All is counted on the event loop, so nothing is locked, and what `statistics` gives
+is consistent.
 """
 
 from __future__ import annotations

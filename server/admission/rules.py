@@ -2,9 +2,9 @@
 
 A stream is held if a window of it can be decoded at least every `CADENCE` seconds while all others get the same. So
 with `cost` seconds of a slot per window, n streams need n * cost / CADENCE slots, and of those there are, `UTILISATION`
-may be planned with. The cost is measured before the first stream (`server.capacity`), and then by every inference that
-is made while all slots are at work: a host that turns slower (heat, other programs) takes fewer streams from then on,
-one that was measured at a bad moment more.
+may be planned with. The cost is measured at the start (`server.admission.measurement`), and then by every inference
+that is made while all slots are at work: a host that turns slower (heat, other programs) takes fewer streams from then
+on, one that was measured at a bad moment more.
 Independently of that, nobody is let in while somebody who is in waits too long.
 """
 
@@ -14,10 +14,10 @@ import math
 from dataclasses import dataclass
 from typing import Final
 
-from server.scheduler import PARTIAL_PATIENCE
+from server.inference.scheduler import PARTIAL_PATIENCE
 
 CADENCE: Final = 1.2
-"""Seconds between two windows of a stream on a full host: the step at its longest (`server.load`)."""
+"""Seconds between two windows of a stream on a full host: the step at its longest (`server.inference.load`)."""
 
 UTILISATION: Final = 0.8
 """Part of the slots' time that is given away. The rest is for finals, pauses and recoveries."""

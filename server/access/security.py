@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from server.door import Door
+from server.access.door import Door
+from server.access.keys import KeyRing
+from server.access.origins import Origins, parse
+from server.access.tls import Certificate
 from server.errors import KeyFileError, StartupError
-from server.keys import KeyRing
-from server.origins import Origins, parse
-from server.tls import Certificate
-from server.watching import watch
+from server.transport.watching import watch
 
 if TYPE_CHECKING:
     from server.settings.table import Settings

@@ -1,4 +1,4 @@
-"""Who gets a stream now, who waits in line for one, and who is sent away. `server.admission` decides."""
+"""Who gets a stream now, who waits in line for one, and who is sent away. `server.admission.rules` decides."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Final
 
 import trio
 
-from server.admission import Demand, Limits, Refusal, refusal, streams_held
+from server.admission.rules import Demand, Limits, Refusal, refusal, streams_held
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from server.pool import InferencePool
+    from server.inference.pool import InferencePool
 
 RECHECK_SECONDS: Final = 1.0
 """The load falls by itself; who waits in line is looked after that often, besides whenever a stream ends."""

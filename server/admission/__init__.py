@@ -1,0 +1,1 @@
+"""How many streams this host holds, and who gets one."""

@@ -1,0 +1,1 @@
+"""A stream from its handshake to its export."""
