@@ -38,7 +38,11 @@ HALF_MAX = 65_504.0
 
 numbers = st.floats(-HALF_MAX, HALF_MAX, width=32)
 weights = st.floats(-4, 4, width=32)
-blocks = st.integers(1, 4).flatmap(
+halves = st.lists(st.integers(-254, 254), min_size=BLOCK - 1, max_size=BLOCK - 1).map(
+    lambda doubled: np.array([254, *doubled], np.float32) / np.float32(2)
+)
+"""Blocks that q8_0 stores with a scale of one, so that halves must be rounded."""
+blocks = halves | st.integers(1, 4).flatmap(
     lambda count: arrays(np.float32, count * BLOCK, elements=st.sampled_from([numbers, weights]).flatmap(lambda x: x))
 )
 formats = pytest.mark.parametrize(("store", "restore", "size"), [(to_q8_0, from_q8_0, 34), (to_q5_1, from_q5_1, 24)])

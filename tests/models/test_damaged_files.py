@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from engine.errors import ModelError
@@ -73,6 +73,7 @@ def test_the_bundled_model_is_accepted() -> None:
 
 
 @same_folder
+@example(cut=SIZE - 1)
 @given(cut=st.integers(0, SIZE - 1) | st.integers(0, FIRST_TENSOR_AT) | st.sampled_from(STRUCTURE))
 def test_a_model_is_refused_wherever_it_is_cut_off(cut: int, tmp_path: Path) -> None:
     path = tmp_path / "cut.bin"

@@ -9,6 +9,7 @@ import pytest
 from models.catalog import catalog, entry
 from models.folder import part_of, version_of
 from models.library import BUNDLED, find
+from models.pull import alone
 from server.cli import main
 
 if TYPE_CHECKING:
@@ -105,6 +106,13 @@ def test_rm_deletes_a_model_with_its_leftovers_and_says_what_was_won(folder: Pat
     assert capsys.readouterr().out == f"{NAME} deleted: 4.0 MiB are free\n"
     assert [path.name for path in folder.iterdir() if not path.name.startswith(".")] == ["ggml-own.bin"]
     assert complaint(capsys, "rm", NAME) == f"trioscribe: Model {NAME} is not in {folder}.\n"
+
+
+def test_rm_of_a_model_that_is_being_pulled_is_refused(folder: Path, capsys: Output) -> None:
+    (folder / FILE).touch()
+    with alone(entry(NAME), folder):
+        assert f"Another pull of {NAME} is under way; wait for it." in complaint(capsys, "rm", NAME)
+    assert (folder / FILE).exists()
 
 
 def test_rm_of_several_deletes_none_if_one_name_is_wrong(folder: Path, capsys: Output) -> None:

@@ -43,6 +43,7 @@ def test_not_a_word_changes_by_it(name: str, tmp_path: Path, as_bundled: dict[st
     header = check(tmp_path / "out.bin")
     assert header.kind.name.lower() == name
     assert replace(header, ftype=1) == check(REAL)
+    # On longer audio a few change: in 400 s of conversation, 6 of 958 words in q8_0 and 18 in q5_1.
     heard = transcripts(tmp_path / "out.bin")
     assert sum(len(words) for words in as_bundled.values()) > 80
     assert differences(heard, as_bundled) == 0

@@ -18,7 +18,7 @@ from models.library import BUNDLED, find
 from models.quantize import quantize
 from models.widen import SHAPES, Shape, cached, shares, widen, write_widened
 from tests.models.ggmlfile import SMALL, front, small_tensors, write_small
-from tests.models.transcripts import transcripts
+from tests.models.transcripts import heard_in
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -42,10 +42,26 @@ def tiny_cost(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return cached("tiny-cost", folder=tmp_path_factory.mktemp("cache"))
 
 
-def test_the_widened_model_says_what_the_bundled_one_says(tiny_cost: Path) -> None:
-    said = transcripts(REAL, CLIPS)
+def assert_alike(widened: Path) -> None:
+    """That it says the same words, and is as sure of them but for what rounding does."""
+    said, says = heard_in(REAL, CLIPS), heard_in(widened, CLIPS)
     assert all(said.values())
-    assert transcripts(tiny_cost, CLIPS) == said
+    assert [word.text for name in CLIPS for word in says[name]] == [word.text for name in CLIPS for word in said[name]]
+    assert [word.confidence for name in CLIPS for word in says[name]] == pytest.approx(
+        [word.confidence for name in CLIPS for word in said[name]], abs=0.01
+    )
+
+
+def test_the_widened_model_says_what_the_bundled_one_says(tiny_cost: Path) -> None:
+    assert_alike(tiny_cost)
+
+
+def test_idle_layers_change_nothing(tmp_path: Path) -> None:
+    header = check(REAL)
+    layers = max(header.n_audio_layer, header.n_text_layer) + 2
+    widen(REAL, tmp_path / "deep.bin", Shape(header.n_audio_state, layers))
+    assert check(tmp_path / "deep.bin").n_text_layer == layers
+    assert_alike(tmp_path / "deep.bin")
 
 
 def test_it_has_the_shapes_of_tiny_to_the_byte(tiny_cost: Path) -> None:

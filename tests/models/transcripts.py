@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    from engine.types import Word
+
 Words = list[str]
 
 BEARABLE = 2 * 16_000 * 8
@@ -24,14 +26,17 @@ BEARABLE = 2 * 16_000 * 8
 
 def transcripts(model: Path, names: Sequence[str] = ()) -> dict[str, Words]:
     """The words of every clip that is short enough, or of these, as words are compared."""
+    return {name: [normalise(word.text) for word in words] for name, words in heard_in(model, names).items()}
+
+
+def heard_in(model: Path, names: Sequence[str] = ()) -> dict[str, tuple[Word, ...]]:
     heard = {}
     with logging_to(lambda _: None), closing(WhisperRecognizer(model, Decoding())) as recognizer:
         for clip in clips():
             if clip.name in names or (not names and len(clip.pcm) <= BEARABLE):
                 samples = np.frombuffer(clip.pcm, np.int16).astype(np.float32) / np.float32(2**15)
                 window = Window(samples, 0, clip.language)
-                hypothesis = recognizer.recognize(window, threads=1, should_abort=lambda: False)
-                heard[clip.name] = [normalise(word.text) for word in hypothesis.words]
+                heard[clip.name] = recognizer.recognize(window, threads=1, should_abort=lambda: False).words
     return heard
 
 
