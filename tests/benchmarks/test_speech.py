@@ -61,7 +61,8 @@ def test_words_are_in_the_audio_where_they_are_said_to_be(speech: Speech) -> Non
 
 
 @pytest.mark.parametrize(
-    ("spoken", "sent"), [(0.0, 0.0), (0.01, 0.1), (0.1, 0.1), (0.3, 0.3), (0.30001, 0.4), (3600.7, 3600.7), (1.25, 1.3)]
+    ("spoken", "sent"),
+    [(0.0, 0.0), (0.01, 0.1), (0.1, 0.1), (0.3, 0.3), (0.30001, 0.4), (1.1, 1.1), (3600.7, 3600.7), (1.25, 1.3)],
 )
 def test_a_sample_is_sent_with_the_rest_of_its_frame(spoken: float, sent: float) -> None:
     assert sent_at(spoken) == pytest.approx(sent)
