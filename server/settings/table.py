@@ -113,7 +113,9 @@ class Settings:
         2.0, number(0.5, 60), "seconds without audio from a client after which its utterance is ended"
     )
     step_ms: int = setting(
-        500, whole(100, 5000), "least milliseconds of new audio between two inferences of one stream"
+        500,
+        whole(100, 5000),
+        "least milliseconds of new audio between two inferences of one stream; a busy host stretches it, 2.4 times at most",
     )
     audio_ctx_floor: int = setting(
         -1,
