@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
-from functools import cache
-from importlib.metadata import files
 from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
@@ -15,9 +12,10 @@ from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
 
 from models.blocks import BLOCK, from_q5_1, from_q8_0, to_f16, to_q5_1, to_q8_0
+from tests.models.reference import Reference, library
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from models.blocks import Floats
 
@@ -117,14 +115,13 @@ def test_extremes_that_a_block_can_hold_are_held() -> None:
     assert from_q5_1(to_q5_1(span)) == pytest.approx(span, rel=1e-3)
 
 
-@cache
-def ggml() -> ctypes.CDLL:
-    """The library that comes with whisper.cpp's bindings."""
-    installed = files("pywhispercpp") or []
-    found = [file for file in installed if "libggml-base" in file.name and ".so" in file.name]
-    if not found:
+@pytest.fixture(scope="module")
+def reference() -> Iterator[Reference]:
+    if library() is None:
         pytest.skip("these bindings have ggml within themselves")
-    return ctypes.CDLL(str(found[0].locate()))
+    process = Reference()
+    yield process
+    process.close()
 
 
 @pytest.mark.parametrize(
@@ -132,12 +129,9 @@ def ggml() -> ctypes.CDLL:
 )
 @settings(deadline=None, max_examples=60)
 @given(values=blocks)
-def test_the_bits_are_those_of_ggml(store: Store, restore: Restore, size: int, name: str, values: Floats) -> None:
-    library = ggml()
-    count = ctypes.c_int64(len(values))
-    data = ctypes.create_string_buffer(len(values) // BLOCK * size)
-    library[f"quantize_row_{name}_ref"](values.ctypes.data_as(ctypes.c_void_p), data, count)
-    assert store(values) == data.raw
-    back = np.empty_like(values)
-    library[f"dequantize_row_{name}"](data, back.ctypes.data_as(ctypes.c_void_p), count)
-    assert np.array_equal(restore(data.raw), back)
+def test_the_bits_are_those_of_ggml(  # noqa: PLR0913, PLR0917 - two formats, two directions
+    reference: Reference, store: Store, restore: Restore, size: int, name: str, values: Floats
+) -> None:
+    data, back = reference.quantise(name, values, len(values) // BLOCK * size)
+    assert store(values) == data
+    assert np.array_equal(restore(data), back)
