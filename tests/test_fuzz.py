@@ -7,7 +7,7 @@ import random
 from typing import TYPE_CHECKING, Any
 
 import trio
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from trio.testing import MockClock
 
@@ -122,6 +122,7 @@ class Erratic(Talker):
 
 @settings(max_examples=150, deadline=None)
 @given(st.lists(st.tuples(lines, ends), min_size=1, max_size=3))
+@example([([(0.0, 0), (0.0, 0), (0.0, 0)], "break"), ([], "eof")])  # the end of the audio makes the last final
 def test_a_session_survives_any_clients_and_keeps_all_audio(
     visits: list[tuple[Line, str]],
 ) -> None:

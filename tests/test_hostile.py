@@ -162,7 +162,7 @@ async def test_a_stream_beside_an_attack_loses_nothing_and_nothing_is_left(
 
 
 async def test_no_task_is_left(tmp_path: Path) -> None:
-    async with running(tmp_path, handshake_s=1, rest_timeout_s=1, resume_s=0, log_level="critical") as client:
+    async with running(tmp_path, handshake_s=1, rest_timeout_s=1, resume_s=0) as client:
         await client.talk("eof")
         with trio.fail_after(PATIENCE):
             while not (tmp_path / "capacity.json").exists():

@@ -190,7 +190,7 @@ class LiveStream:
             await self._publish(stream)
 
     async def infer(self) -> None:
-        """Decode window after window until the stream is done."""
+        """Decode window after window until the stream is done, and all that was said has been handed out."""
         while (stream := self._stream) is None or not stream.done:
             if stream is None or not self._due(stream):
                 await self._changed.wait()
@@ -198,6 +198,7 @@ class LiveStream:
             with trio.CancelScope() as self._waiting:
                 await self._decode(stream)
             await self._publish(stream)
+        await self._publish(stream)  # or wait for who is at it: the end of the audio may have made the last final
 
     async def store(self) -> bool:
         """Make the export durable. Returns whether it is; if not, the client has been told why."""
