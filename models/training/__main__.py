@@ -1,4 +1,4 @@
-"""Train the bundled model anew, from nothing, and write it as a ggml file. Started again, it goes on from where it was."""
+"""Train the bundled model anew, from nothing, and write it as a ggml file. An ended run goes on where it was."""
 
 from __future__ import annotations
 
