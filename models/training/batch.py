@@ -28,7 +28,7 @@ class Batch:
 
     `spoken`, `heard`: int64 positions (windows, n, 2), first and one past the last, of the sound of the token that is
     read, and of the one that is foretold; both 0 where there is none. `letters`: int64, all windows' one after
-    another; `lengths`: int64 (windows,), how many are whose.
+    another; `lengths`: int64 (windows,), how many are whose. `recalling`: see `windows.Stage`.
     """
 
     sound: Tensor
@@ -38,15 +38,17 @@ class Batch:
     heard: Tensor
     letters: Tensor
     lengths: Tensor
+    recalling: bool
 
 
 def draw(windows: Windows, vocabulary: Vocabulary, shape: tuple[int, int], stage: Stage, rng: Random) -> Batch:
     """A batch of `shape`: windows, and encoder positions of each."""
     drawn = [windows.draw(shape[1], stage, rng) for _ in range(shape[0])]
-    return collate(drawn, [write(window, vocabulary, rng) for window in drawn], vocabulary)
+    lessons = [write(window, vocabulary, rng, recalling=stage.recalling) for window in drawn]
+    return collate(drawn, lessons, vocabulary, recalling=stage.recalling)
 
 
-def collate(windows: list[Window], lessons: list[Lesson], vocabulary: Vocabulary) -> Batch:
+def collate(windows: list[Window], lessons: list[Lesson], vocabulary: Vocabulary, *, recalling: bool = True) -> Batch:
     """Put windows of one length and their lessons together."""
     positions = len(windows[0].sound) // 320
     width = max(len(lesson.tokens) for lesson in lessons) - 1
@@ -70,6 +72,7 @@ def collate(windows: list[Window], lessons: list[Lesson], vocabulary: Vocabulary
         torch.from_numpy(spans[1]),
         torch.tensor([letter for lesson in lessons for letter in lesson.letters], dtype=torch.int64),
         torch.tensor([len(lesson.letters) for lesson in lessons]),
+        recalling,
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections import defaultdict
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -13,7 +14,7 @@ from models.library import BUNDLED, find
 from models.training.clips import questions
 from models.training.examination import Examiner, Question
 from models.training.listener import Listener
-from models.training.scoring import Score
+from models.training.scoring import Score, plain
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -51,7 +52,7 @@ class Evaluation:
         self._listener = Listener(model)
         self._examiner = Examiner()
         self._size = size
-        self._times: dict[str, list[float]] = {"DTW": [], "token times": []}
+        self._times: defaultdict[str, list[float]] = defaultdict(list)
 
     def run(self) -> None:
         """Print everything."""
@@ -67,10 +68,10 @@ class Evaluation:
 
     def clips(self, folder: Path) -> None:
         """Print how each clip of a folder is heard."""
-        self._times = {method: [] for method in self._times}
+        self._times.clear()
         print(f"\n## Clips: words wrong\n\n| clip | words | {' | '.join(EARS)} |\n|---|---|{'---|' * len(EARS)}")
         for name, question in questions(folder).items():
-            scores = [self._score([question], ear, timed=ear == (False, None)) for ear in EARS.values()]
+            scores = [self._score([question], ear, timed=ear[1] is None) for ear in EARS.values()]
             print(f"| {name} | {scores[0].words} | {' | '.join(str(score.errors) for score in scores)} |", flush=True)
         self._print_times()
 
@@ -83,7 +84,7 @@ class Evaluation:
         for speaker in SPEAKERS:
             asked = [draw(*speaker) for _ in range(self._count(count))]
             noisy = [self._examiner.noisy(question) for question in asked]
-            scores = [self._score(asked, ear, timed=ear == (False, None)) for ear in EARS.values()]
+            scores = [self._score(asked, ear, timed=ear[1] is None) for ear in EARS.values()]
             scores.append(self._score(noisy, (False, None)))
             cells = " | ".join(f"{score.rate:.1%}" for score in scores)
             print(f"| {' '.join(speaker)} | {scores[0].words} | {cells} |", flush=True)
@@ -92,13 +93,16 @@ class Evaluation:
         score = Score()
         for question in asked:
             heard = self._listener.hear(question.sound, question.language, timestamps=ear[0], context=ear[1])
+            heard = [word for word in heard if plain(word.text)]
             pairs = score.add([word.text for word in question.words], [word.text for word in heard])
             if not timed:
                 continue
             for i, j in pairs:
-                if question.words[i].sure and len(heard) > j:
-                    self._times["DTW"].append(heard[j].by_dtw - question.words[i].start)
-                    self._times["token times"].append(heard[j].by_token - question.words[i].start)
+                if question.words[i].sure:
+                    start = question.words[i].start
+                    self._times[f"DTW, timestamps {'on' if ear[0] else 'off'}"].append(heard[j].by_dtw - start)
+                    if ear[0]:  # without timestamps whisper.cpp makes no sense of them
+                        self._times["token times, timestamps on"].append(heard[j].by_token - start)
         return score
 
     def _print_times(self) -> None:

@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 TIMESTAMPED: Final = 0.45
 """Share of the lessons that are written with timestamps."""
 
+WITHOUT_TASK: Final = 0.2
+"""Share of the lessons without timestamps that lack the task, as in the pass that whisper.cpp makes for its DTW."""
+
 STEP_S: Final = 0.02
 LATEST_FIRST: Final = 1.0
 """whisper.cpp allows no first timestamp later than this (`max_initial_ts`)."""
@@ -81,8 +84,8 @@ class _Writer:
             self.token(token, (word.end - 0.04, word.end + 0.1))
 
 
-def write(window: Window, vocabulary: Vocabulary, rng: Random) -> Lesson:
-    """Put down what a window's decoder must write, with timestamps or without."""
+def write(window: Window, vocabulary: Vocabulary, rng: Random, *, recalling: bool = True) -> Lesson:
+    """Put down what a window's decoder must write, with timestamps or without. `recalling`: see `windows.Stage`."""
     writer = _Writer(vocabulary)
     timed = rng.random() < TIMESTAMPED
     if window.before:
@@ -91,14 +94,21 @@ def write(window: Window, vocabulary: Vocabulary, rng: Random) -> Lesson:
             writer.token(token, asked=False)
     writer.token(START, asked=False)
     writer.token(LANGUAGE[window.language], asked=not window.silent)
-    writer.token(TRANSCRIBE, asked=False)
-    if not timed:
-        writer.token(NO_TIMESTAMPS, asked=False)
-    if not window.sentences:
+    if timed or not recalling or rng.random() >= WITHOUT_TASK:
+        writer.token(TRANSCRIBE, asked=False)
+    if not timed:  # a path of DTW begins here: what is before the first word must lead to no other token
+        start = window.sentences[0][0].start if recalling and window.sentences else 0.0
+        writer.token(NO_TIMESTAMPS, (0.0, start), asked=False)
+    if window.sentences:
+        _write_words(writer, window, timed=timed)
+    else:
         if timed:
             writer.token(FIRST_TIME)
         writer.token(END)
-        return writer.lesson
+    return writer.lesson
+
+
+def _write_words(writer: _Writer, window: Window, *, timed: bool) -> None:
     for number, words in enumerate(window.sentences):
         if timed:
             writer.time(min(words[0].start, LATEST_FIRST) if number == 0 else words[0].start, words[0].start)
@@ -110,7 +120,6 @@ def write(window: Window, vocabulary: Vocabulary, rng: Random) -> Lesson:
     writer.token(END, (last, last + 0.4))
     said = " ".join(word.text for words in window.sentences for word in words).lower()
     writer.lesson.letters.extend(LETTERS.index(letter) + 1 for letter in said if letter in LETTERS)
-    return writer.lesson
 
 
 def silent_target(vocabulary: Vocabulary) -> int:

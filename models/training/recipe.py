@@ -36,8 +36,8 @@ class Recipe:
     """The first steps: short windows of undisturbed speech, most of a single sentence."""
     mild: int = 1_300
     """Until then, windows of all lengths with little noise."""
-    heavy_aids: int = 3_000
-    """Until then, the auxiliary losses weigh more."""
+    aided: int = 3_000
+    """Until then, the auxiliary losses weigh more, and the top layer looks ahead (`windows.Stage.recalling`)."""
     long: int = 2_500
     """The last steps: more long windows."""
     matrix_rate: float = 0.015
@@ -55,18 +55,18 @@ class Recipe:
 
     def spelling(self, step: int) -> float:
         """Weight of the spelling's loss."""
-        return 1.0 if step < self.heavy_aids else 0.4
+        return 1.0 if step < self.aided else 0.4
 
     def attention(self, step: int) -> float:
         """Weight of the guided attention's loss."""
-        return 0.3 if step < self.heavy_aids else 0.15
+        return 0.3 if step < self.aided else 0.2
 
     def draw(self, step: int, rng: Random) -> tuple[tuple[int, int], Stage]:
         """Windows and positions of a step, and how hard they are."""
-        shares, stage = (MIXED if step < self.steps - self.long else LONG), Stage(strength=1.0, single=0.3)
+        shares, stage = (MIXED if step < self.steps - self.long else LONG), Stage(1.0, 0.3, step >= self.aided)
         if step < self.clean:
-            shares, stage = SHORT, Stage(strength=0.0, single=0.8)
+            shares, stage = SHORT, Stage(0.0, 0.8)
         elif step < self.mild:
-            stage = Stage(strength=0.4, single=0.4)
+            stage = Stage(0.4, 0.4)
         positions = rng.choices(list(shares), list(shares.values()))[0]
         return (SHAPES[positions], positions), stage

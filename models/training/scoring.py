@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -40,11 +40,10 @@ def aligned(said: Sequence[str], heard: Sequence[str]) -> tuple[int, list[tuple[
 
 @dataclass(slots=True)
 class Score:
-    """Errors and words so far, and the errors of word starts in seconds, by method."""
+    """Errors and words so far."""
 
     errors: int = 0
     words: int = 0
-    starts: dict[str, list[float]] = field(default_factory=dict)
 
     @property
     def rate(self) -> float:
@@ -53,8 +52,7 @@ class Score:
 
     def add(self, said: Sequence[str], heard: Sequence[str]) -> list[tuple[int, int]]:
         """Count a window. Returns the pairs of words heard right."""
-        plain_said, plain_heard = [plain(word) for word in said], [plain(word) for word in heard]
-        errors, pairs = aligned(plain_said, [word for word in plain_heard if word])
+        errors, pairs = aligned([plain(word) for word in said], [plain(word) for word in heard])
         self.errors += errors
-        self.words += len(plain_said)
+        self.words += len(said)
         return pairs

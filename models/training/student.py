@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 import torch
 from torch import Tensor, nn
@@ -20,11 +20,17 @@ if TYPE_CHECKING:
 SMOOTHING: Final = 0.02
 """Share of a target's weight that is spread over all rows."""
 
-FOLLOWING: Final = ((2, 0), (3, 0), (3, 1))
-"""(layer, head) of cross-attention that must look at what is foretold: all of the top layer, for DTW reads it."""
+Heads: TypeAlias = tuple[tuple[int, int], ...]
 
-RECALLING: Final = (1, 0)
-"""The one that must look at the token just read: where the speech has been followed to."""
+AT_FIRST: Final[tuple[Heads, Heads]] = (((2, 0), (3, 0), (3, 1)), ((1, 0),))
+"""(layer, head) of cross-attention that must look at what comes next, and those that must look at the token just read.
+
+Looking ahead in the top layer makes it hear early on.
+"""
+
+RECALLING: Final[tuple[Heads, Heads]] = (((2, 0),), ((0, 0), (1, 0), (3, 0), (3, 1)))
+"""Those of later on. whisper.cpp gives a token the time at which DTW's path enters the row that reads it, and its
+heads are all of the top layer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,12 +77,14 @@ class Student(nn.Module):
             mel = log_mel(batch.sound, self.filters)
         sound = self.encoder(mel)
         embedding = self.embedding()
-        hidden, guides = self.decoder(embedding, batch.tokens, sound, (*FOLLOWING, RECALLING))
+        following, recalling = RECALLING if batch.recalling else AT_FIRST
+        hidden, guides = self.decoder(embedding, batch.tokens, sound, (*following, *recalling))
         asked = batch.targets != UNASKED
         logits = (hidden[asked] @ embedding.T).float() + self.bias
         words = functional.cross_entropy(logits, batch.targets[asked], label_smoothing=SMOOTHING)
-        attention = sum(_off(guides[head], batch.heard) for head in FOLLOWING) + _off(guides[RECALLING], batch.spoken)
-        return Losses(words, self._spelling(sound, batch), attention / (len(FOLLOWING) + 1))
+        attention = sum(_off(guides[head], batch.heard) for head in following)
+        attention = attention + sum(_off(guides[head], batch.spoken) for head in recalling)
+        return Losses(words, self._spelling(sound, batch), attention / len(guides))
 
     def _spelling(self, sound: Tensor, batch: Batch) -> Tensor:
         chances = functional.log_softmax(self.spelling(sound).float(), -1).transpose(0, 1)

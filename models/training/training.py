@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 CHECKPOINT: Final = "checkpoint.pt"
-EVERY: Final = 500
+EVERY: Final = 250
 """Steps from one checkpoint to the next."""
 
 SHOWN: Final = 50

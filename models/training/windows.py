@@ -47,10 +47,15 @@ class Window:
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """How hard a window is. `strength`: see `Surroundings.record`; `single`: share of windows with one sentence."""
+    """How hard a window is. `strength`: see `Surroundings.record`; `single`: share of windows with one sentence.
+
+    `recalling`: whether the decoder's top layer is to look at the token just read, as whisper.cpp's DTW takes it, and
+    not at the one that comes next.
+    """
 
     strength: float
     single: float
+    recalling: bool = False
 
 
 class Windows:
