@@ -26,7 +26,7 @@ class Recipe:
     So more steps only lengthen the middle.
     """
 
-    steps: int = 8_500
+    steps: int = 7_750
     seed: int = 1
     sentences: int = 50_000
     processes: int = 2
@@ -44,7 +44,7 @@ class Recipe:
     matrix_decay: float = 0.02
     other_rate: float = 2e-3
     warmup: int = 200
-    falling: int = 4_500
+    falling: int = 4_000
     """The last steps: the rates of learning fall to zero."""
     averaging: float = 0.998
     """Of the weights' exponential average, which is what is exported."""
