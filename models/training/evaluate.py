@@ -31,6 +31,7 @@ SPEAKERS: Final = (
 SINGLE: Final = 60
 TRAILING: Final = 20
 CUT: Final = 30
+DISORDERED: Final = 20
 MANY: Final = {10.0: 12, 20.0: 8, 30.0: 6}
 """Questions of each kind and speaker; those of many sentences by the seconds that they may fill."""
 
@@ -50,6 +51,7 @@ class Evaluation:
 
     def __init__(self, model: Path, size: float) -> None:
         self._listener = Listener(model)
+        self._timer = Listener(model, dtw=True)
         self._examiner = Examiner()
         self._size = size
         self._times: defaultdict[str, list[float]] = defaultdict(list)
@@ -58,10 +60,11 @@ class Evaluation:
         """Print everything."""
         examiner = self._examiner
         self._table("One sentence", SINGLE, examiner.single)
+        self._table("Words in no order", DISORDERED, examiner.disordered, timed=False)
         for seconds, count in MANY.items():
             self._table(f"Many sentences with pauses, {seconds:.0f} s", count, partial(examiner.many, seconds))
-        self._table("One sentence, then 6 s of silence", TRAILING, examiner.trailing)
-        self._table("Cut off in mid-word", CUT, examiner.cut)
+        self._table("One sentence, then 6 s of silence", TRAILING, examiner.trailing, timed=False)
+        self._table("Cut off in mid-word", CUT, examiner.cut, timed=False)
         self._print_times()
         self._languages()
         self._nothing()
@@ -71,39 +74,45 @@ class Evaluation:
         self._times.clear()
         print(f"\n## Clips: words wrong\n\n| clip | words | {' | '.join(EARS)} |\n|---|---|{'---|' * len(EARS)}")
         for name, question in questions(folder).items():
-            scores = [self._score([question], ear, timed=ear[1] is None) for ear in EARS.values()]
+            scores = [self._score([question], ear) for ear in EARS.values()]
+            self._time([question])
             print(f"| {name} | {scores[0].words} | {' | '.join(str(score.errors) for score in scores)} |", flush=True)
         self._print_times()
 
     def _count(self, count: int) -> int:
         return max(1, round(count * self._size))
 
-    def _table(self, title: str, count: int, draw: Callable[[str, str], Question]) -> None:
+    def _table(self, title: str, count: int, draw: Callable[[str, str], Question], *, timed: bool = True) -> None:
         print(f"\n## {title}: word error rate\n")
         print(f"| speaker | words | {' | '.join(EARS)} | noise, off, fitting |\n|---|---|{'---|' * (len(EARS) + 1)}")
         for speaker in SPEAKERS:
             asked = [draw(*speaker) for _ in range(self._count(count))]
             noisy = [self._examiner.noisy(question) for question in asked]
-            scores = [self._score(asked, ear, timed=ear[1] is None) for ear in EARS.values()]
+            scores = [self._score(asked, ear) for ear in EARS.values()]
+            if timed:
+                self._time(asked)
             scores.append(self._score(noisy, (False, None)))
             cells = " | ".join(f"{score.rate:.1%}" for score in scores)
             print(f"| {' '.join(speaker)} | {scores[0].words} | {cells} |", flush=True)
 
-    def _score(self, asked: Iterable[Question], ear: Ear, *, timed: bool = False) -> Score:
+    def _score(self, asked: Iterable[Question], ear: Ear) -> Score:
         score = Score()
         for question in asked:
             heard = self._listener.hear(question.sound, question.language, timestamps=ear[0], context=ear[1])
-            heard = [word for word in heard if plain(word.text)]
-            pairs = score.add([word.text for word in question.words], [word.text for word in heard])
-            if not timed:
-                continue
-            for i, j in pairs:
-                if question.words[i].sure:
-                    start = question.words[i].start
-                    self._times[f"DTW, timestamps {'on' if ear[0] else 'off'}"].append(heard[j].by_dtw - start)
-                    if ear[0]:  # without timestamps whisper.cpp makes no sense of them
-                        self._times["token times, timestamps on"].append(heard[j].by_token - start)
+            score.add([word.text for word in question.words], [word.text for word in heard if plain(word.text)])
         return score
+
+    def _time(self, asked: Iterable[Question]) -> None:
+        """Note how far the starts of words heard right are from the truth; without timestamps, token times are void."""
+        for question in asked:
+            for method, listener, timestamps in (("DTW", self._timer, False), ("token times", self._listener, True)):
+                heard = listener.hear(question.sound, question.language, timestamps=timestamps)
+                heard = [word for word in heard if plain(word.text)]
+                pairs = Score().add([word.text for word in question.words], [word.text for word in heard])
+                for i, j in pairs:
+                    if question.words[i].sure:
+                        found = heard[j].by_token if timestamps else heard[j].by_dtw
+                        self._times[method].append(found - question.words[i].start)
 
     def _print_times(self) -> None:
         print("\n## Word starts: error in ms\n")

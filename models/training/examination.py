@@ -14,6 +14,8 @@ from models.training.utterance import RATE, Utterance, Word
 from models.training.voices import Voices
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from models.training.surroundings import Samples
 
 SEED: Final = "examination"
@@ -48,6 +50,11 @@ class Examiner:
     def single(self, language: str, synthesiser: str) -> Question:
         """One sentence."""
         return self._lay(language, synthesiser, [self._say(language, synthesiser)], BEFORE, AFTER)
+
+    def disordered(self, language: str, synthesiser: str) -> Question:
+        """Words in no order, as one sentence."""
+        said = self._speak(self._grammars[language].disordered, language, synthesiser)
+        return self._lay(language, synthesiser, [said], BEFORE, AFTER)
 
     def many(self, seconds: float, language: str, synthesiser: str) -> Question:
         """As many sentences as go into that time, with pauses."""
@@ -89,8 +96,11 @@ class Examiner:
         return Question(question.language, question.synthesiser, mixed, question.words)
 
     def _say(self, language: str, synthesiser: str) -> Utterance:
+        return self._speak(self._grammars[language].ordered, language, synthesiser)
+
+    def _speak(self, draw: Callable[[random.Random], str], language: str, synthesiser: str) -> Utterance:
         while True:
-            text = self._grammars[language].sentence(self._rng)
+            text = draw(self._rng)
             if synthesiser == "flite":
                 said = self._voices.flite(text, self._rng)
             else:

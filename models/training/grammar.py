@@ -36,12 +36,17 @@ class Grammar:
 
     def sentence(self, rng: Random) -> str:
         """Draw a sentence, with its capital and its full stop or question mark."""
-        if rng.random() < DISORDERED:
-            count = rng.randint(2, 7)
-            text = (", " if rng.random() < 0.3 else " ").join(rng.choice(self.words) for _ in range(count)) + "."  # noqa: PLR2004
-        else:
-            # Long forms more often than short ones: there is more to say with them.
-            text = self.fill(rng.choices(self.forms, [form.count(" ") + 1 for form in self.forms])[0], rng)
+        return self.disordered(rng) if rng.random() < DISORDERED else self.ordered(rng)
+
+    def disordered(self, rng: Random) -> str:
+        """Draw words in no order, as a sentence."""
+        count = rng.randint(2, 7)
+        text = (", " if rng.random() < 0.3 else " ").join(rng.choice(self.words) for _ in range(count)) + "."  # noqa: PLR2004
+        return text[0].upper() + text[1:]
+
+    def ordered(self, rng: Random) -> str:
+        """Draw a sentence of one of the forms, long ones more often than short ones: there is more to say with them."""
+        text = self.fill(rng.choices(self.forms, [form.count(" ") + 1 for form in self.forms])[0], rng)
         return text[0].upper() + text[1:]
 
     def fill(self, form: str, rng: Random) -> str:

@@ -33,13 +33,19 @@ class Heard:
 
 
 class Listener:
-    """One context of whisper.cpp on two threads."""
+    """One context of whisper.cpp on two threads.
 
-    def __init__(self, path: Path) -> None:
+    `dtw`: whether it is to find word times by DTW. whisper.cpp 1.8 ends the process where a window has less than 160 ms
+    for that, so it is for windows of a second or more, without timestamps.
+    """
+
+    def __init__(self, path: Path, *, dtw: bool = False) -> None:
         parameters = pw.whisper_context_default_params()
         parameters.use_gpu = False
-        parameters.flash_attn = False  # it would hide the attention that DTW reads
-        parameters.dtw_token_timestamps = True
+        # It hides the attention that DTW reads; and with it whisper.cpp 1.8 attends to up to 255 positions beyond the
+        # context, in which there is what longer windows have left.
+        parameters.flash_attn = False
+        parameters.dtw_token_timestamps = dtw
         parameters.dtw_aheads_preset = pw.WHISPER_AHEADS_N_TOP_MOST
         parameters.dtw_n_top = 1
         self._context = pw.whisper_init_from_file_with_params(str(path), parameters)

@@ -47,15 +47,17 @@ class Window:
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """How hard a window is. `strength`: see `Surroundings.record`; `single`: share of windows with one sentence.
+    """How hard a window is.
 
-    `recalling`: whether the decoder's top layer is to look at the token just read, as whisper.cpp's DTW takes it, and
-    not at the one that comes next.
+    `strength`: see `Surroundings.record`. `single`: share of windows with one sentence. `recalling`: whether the
+    decoder's top layer is to look at the token just read, as whisper.cpp's DTW takes it, and not at the one that comes
+    next. `flite`: share of flite's voices in English windows, None for theirs in the corpus.
     """
 
     strength: float
     single: float
     recalling: bool = False
+    flite: float | None = None
 
 
 class Windows:
@@ -65,8 +67,13 @@ class Windows:
         self._corpus = corpus
         self._surroundings = surroundings
         self._numbers: dict[str, list[int]] = {"en": [], "de": []}
+        self._flite: list[int] = []
+        self._espeak: list[int] = []
+        """English utterances by their synthesiser."""
         for number, entry in enumerate(corpus.entries):
             self._numbers[entry[2]].append(number)
+            if entry[2] == "en":
+                (self._flite if entry[3].startswith("flite") else self._espeak).append(number)
 
     def draw(self, positions: int, stage: Stage, rng: Random) -> Window:
         """A window of that many encoder positions."""
@@ -81,10 +88,12 @@ class Windows:
         clean = rng.random() < 0.3 or not stage.strength  # noqa: PLR2004
         window.sound[:end] = self._surroundings.record(window.sound[:end], rng, 0.0 if clean else stage.strength)
         if rng.random() < 0.25:  # noqa: PLR2004
-            window.before = " ".join(self._any(language, rng).text for _ in range(rng.randint(1, 4)))
+            window.before = " ".join(self._any(language, stage, rng).text for _ in range(rng.randint(1, 4)))
         return window
 
-    def _any(self, language: str, rng: Random) -> Utterance:
+    def _any(self, language: str, stage: Stage, rng: Random) -> Utterance:
+        if language == "en" and stage.flite is not None:
+            return self._corpus.utterance(rng.choice(self._flite if rng.random() < stage.flite else self._espeak))
         return self._corpus.utterance(rng.choice(self._numbers[language]))
 
     def _nobody(self, window: Window, end: int, rng: Random) -> None:
@@ -102,7 +111,7 @@ class Windows:
         pause = rng.choice([(0.02, 0.2), (0.1, 0.6), (0.1, 0.6), (0.2, 1.2), (0.5, 3.0)])
         even, gain = rng.random() < 0.3, 1.0  # noqa: PLR2004
         while len(window.sentences) < most and at < end - RATE // 4:
-            said = self._any(window.language, rng)
+            said = self._any(window.language, stage, rng)
             skipped = 0
             if not window.sentences and rng.random() < 0.12:  # noqa: PLR2004 - the window begins within a sentence
                 at, skipped = 0, rng.randrange(len(said.pcm) * 3 // 4)
