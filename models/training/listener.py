@@ -33,7 +33,7 @@ class Heard:
 
 
 class Listener:
-    """One context of whisper.cpp on two threads.
+    """One context of whisper.cpp on one thread.
 
     `dtw`: whether it is to find word times by DTW. whisper.cpp 1.8 ends the process where a window has less than 160 ms
     for that, so it is for windows of a second or more, without timestamps.
@@ -74,7 +74,7 @@ class Listener:
         parameters = pw.whisper_full_default_params(pw.whisper_sampling_strategy.WHISPER_SAMPLING_GREEDY)
         needed = math.ceil((math.ceil(len(samples) / 320) + MARGIN) / GRAIN) * GRAIN
         parameters.audio_ctx = min(POSITIONS, context or needed)
-        parameters.n_threads = 2
+        parameters.n_threads = 1  # more would wait for each other where the cores have other work
         parameters.no_context = True
         parameters.suppress_blank = True
         parameters.suppress_nst = True
