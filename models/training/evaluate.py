@@ -138,7 +138,8 @@ class Evaluation:
                     self._listener.hear(self._examiner.nothing(kind, seconds), "en", timestamps=timestamps)
                     for seconds in np.linspace(1, 29, self._count(40))
                 ]
-                print(f"- {kind}, timestamps {'on' if timestamps else 'off'}: {sum(map(bool, heard))} of {len(heard)}")
+                wrong = sum(any(plain(word.text) for word in words) for words in heard)
+                print(f"- {kind}, timestamps {'on' if timestamps else 'off'}: {wrong} of {len(heard)}")
 
 
 def main() -> None:

@@ -16,7 +16,7 @@ from models.training.grammar import LANGUAGES, load
 from models.training.network import MEL_BANDS, Size
 from models.training.student import Student
 from models.training.training import averaged
-from models.training.vocabulary import SIZE, Front, Vocabulary, front, unfold
+from models.training.vocabulary import END, SIZE, Front, Vocabulary, front, unfold
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -29,6 +29,12 @@ if TYPE_CHECKING:
 F16: Final = 1
 """The header's number for files whose matrices are in half precision."""
 
+LINE_BREAK: Final = b"\n"
+SECOND: Final = np.float32(0.7)
+"""whisper.cpp forbids the end as a window's first token (`suppress_blank`), and would take the next best, a word, where
+nobody speaks. So a line break, which has no text, gets the end's direction and this part of its length in the
+embedding: wherever the end is likely, it is the second."""
+
 
 def export(checkpoint: Path, target: Path, recipe: Recipe, base: Path) -> Header:
     """Write the averaged weights of a checkpoint to `target`, and check the file. `base`: see `training.train`."""
@@ -38,7 +44,9 @@ def export(checkpoint: Path, target: Path, recipe: Recipe, base: Path) -> Header
     student = Student(size, torch.from_numpy(head.filters.copy()), vocabulary.rest_bias)
     averaged(checkpoint, student)
     weights = {name: value.numpy() for name, value in student.state_dict().items()}
-    weights["decoder.token_embedding.weight"] = unfold(student.embedding().detach().numpy(), vocabulary.ids)
+    embedding = unfold(student.embedding().detach().numpy(), vocabulary.ids)
+    embedding[head.tokens.index(LINE_BREAK)] = embedding[END] * SECOND
+    weights["decoder.token_embedding.weight"] = embedding
     header = Header(
         n_vocab=SIZE,
         n_audio_ctx=POSITIONS,
