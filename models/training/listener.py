@@ -42,8 +42,8 @@ class Listener:
     def __init__(self, path: Path, *, dtw: bool = False) -> None:
         parameters = pw.whisper_context_default_params()
         parameters.use_gpu = False
-        # It hides the attention that DTW reads; and with it whisper.cpp 1.8 attends to up to 255 positions beyond the
-        # context, in which there is what longer windows have left.
+        # It hides the attention that DTW reads; and with it, what is heard in a short context was seen to depend on
+        # longer windows heard before (whisper.cpp 1.8.5).
         parameters.flash_attn = False
         parameters.dtw_token_timestamps = dtw
         parameters.dtw_aheads_preset = pw.WHISPER_AHEADS_N_TOP_MOST

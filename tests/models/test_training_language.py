@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from pathlib import Path
 
 import pytest
 
@@ -43,6 +44,12 @@ def test_it_knows_the_words_that_people_try_first(grammar: Grammar) -> None:
     known = {word.lower() for word in grammar.words}
     assert {word.lower() for word in MUST[grammar.language].split()} <= known
     assert len(known) >= {"en": 466, "de": 262}[grammar.language]
+
+
+def test_the_card_lists_every_word(grammar: Grammar) -> None:
+    card = (Path(__file__).parents[2] / "models/MODEL_CARD.md").read_text(encoding="utf-8")
+    listed = card.partition("## Vocabulary")[2].replace("\n", " ").replace(",", " ").split()
+    assert set(grammar.words) <= set(listed)
 
 
 def test_every_sentence_is_made_of_known_words(grammar: Grammar) -> None:
