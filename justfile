@@ -16,6 +16,10 @@ bench *ARGS:
 widen SHAPE:
     .venv/bin/python -m models.widen {{SHAPE}}
 
+# Train the bundled model anew, from nothing, into .train (see docs/training.md). It goes on where it was ended.
+train *ARGS:
+    .venv/bin/pip install -q -e '.[train]' && .venv/bin/python -m models.training {{ARGS}}
+
 lint:
     .venv/bin/ruff check . && .venv/bin/ruff format --check .
 
