@@ -154,7 +154,7 @@ def test_a_session_survives_any_clients_and_keeps_all_audio(
 
 
 async def test_a_stream_beside_a_flood_of_garbage_loses_nothing(client: Client) -> None:
-    chance = random.Random(5)  # noqa: S311 - not for secrets
+    chance = random.Random(5)
     clip = CLIPS["en-letter"]
     async with trio.open_nursery() as nursery:
         outcomes = []

@@ -35,7 +35,7 @@ GET = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"
 
 
 async def garbage(server: ServerProcess) -> None:
-    chance = random.Random(11)  # noqa: S311 - not for secrets
+    chance = random.Random(11)
     for _ in range(100):
         await throw(chance.choice([server.port, server.rest_port]), hostile(chance), reset=chance.random() < 0.3)
 
@@ -168,7 +168,7 @@ async def test_no_task_is_left(tmp_path: Path) -> None:
             while not (tmp_path / "capacity.json").exists():
                 await trio.sleep(0.05)  # it measures itself first
         before = trio.lowlevel.current_statistics().tasks_living
-        chance = random.Random(12)  # noqa: S311 - not for secrets
+        chance = random.Random(12)
         for _ in range(100):
             await throw(chance.choice([client.app.port, client.app.rest_port]), hostile(chance))
         with trio.fail_after(PATIENCE):

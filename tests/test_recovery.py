@@ -57,7 +57,7 @@ def spoken_by(name: str, until: float) -> list[str]:
 
 @pytest.mark.parametrize("seed", range(4))
 async def test_what_was_heard_before_a_kill_is_all_there_after_the_next_start(tmp_path: Path, seed: int) -> None:
-    chance = random.Random(seed)  # noqa: S311 - not for secrets
+    chance = random.Random(seed)
     names = chance.sample(["en-letter", "en-library", "de-fenster", "de-regen", "en-pauses"], 2)
     speakers = [Speaker(CLIPS[name].pcm, speed=2, language=CLIPS[name].language) for name in names]
     async with serving(tmp_path) as server:
@@ -72,7 +72,7 @@ async def test_what_was_heard_before_a_kill_is_all_there_after_the_next_start(tm
 
 
 async def test_a_recovery_that_is_killed_itself_goes_on_at_the_next_start(tmp_path: Path) -> None:
-    chance = random.Random(7)  # noqa: S311 - not for secrets
+    chance = random.Random(7)
     speaker = Speaker(CLIPS["en-library"].pcm * 3, speed=100)
     async with serving(tmp_path) as server:
         await streams_until_killed(server, [speaker], 4.0)

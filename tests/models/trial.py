@@ -8,7 +8,7 @@ from typing import Final
 
 from models.catalog import Entry
 
-CONTENT: Final = random.Random(0).randbytes(1_500_000)  # noqa: S311 - not for secrets
+CONTENT: Final = random.Random(0).randbytes(1_500_000)
 SIZE: Final = len(CONTENT)
 
 
