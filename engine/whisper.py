@@ -27,10 +27,11 @@ MAX_AUDIO_CTX: Final = 1500
 SAMPLES_PER_POSITION: Final = 320
 """One position of the encoder covers 20 ms."""
 
-CTX_MARGIN: Final = 64
-CTX_GRAIN: Final = 64
-"""`audio_ctx` covers the window and `CTX_MARGIN` positions (1.28 s) more, rounded up to this grain (ggml's kernels
-prefer it). Source: FUTO's advice for short windows, whisper.cpp discussions 297 and 1951."""
+CTX_MARGIN: Final = 32
+CTX_GRAIN: Final = 32
+"""`audio_ctx` covers the window and `CTX_MARGIN` positions (0.64 s) more, rounded up to this grain. The margin is what
+FUTO's fine-tunes for short windows ship with; twice of both took a tenth more CPU and heard the bundled model's windows
+no better (`docs/performance.md`)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,7 +30,7 @@ WINDOW_SECONDS: Final = 3
 cost of tiny came out at ten streams; twelve of people who never pause had a 95th percentile of word latency of 2.9 s,
 sixteen of people who do had 2.4 s (`docs/performance.md`)."""
 
-MARGIN_SECONDS: Final = 1.3
+MARGIN_SECONDS: Final = 1.0
 """What the encoder takes beyond a window: with it, the cost of an inference goes with the length (`engine.whisper`)."""
 
 MEMORY: Final = 30
