@@ -26,9 +26,9 @@ LOOP_UTILISATION: Final = 0.5
 """Part of the event loop's time that detecting speech may take; the rest is for sockets and REST."""
 
 WINDOW_SECONDS: Final = 3
-"""A window between the shortest (a first word) and the longest (8 s). With it, a host of two cores and a model with the
-cost of tiny came out at ten streams; twelve of people who never pause had a 95th percentile of word latency of 2.9 s,
-sixteen of people who do had 2.4 s (`docs/performance.md`)."""
+"""A window between the shortest (a first word) and the longest (8 s). With it a host of two cores came out at sixteen
+streams for a model with the cost of tiny, and at four with the encoder context of stock weights. Sixteen and four people
+who never paused then had words within 2.2 and 2.4 s at the 95th percentile (`docs/performance.md`)."""
 
 MARGIN_SECONDS: Final = 1.0
 """What the encoder takes beyond a window: with it, the cost of an inference goes with the length (`engine.whisper`)."""
