@@ -30,9 +30,9 @@ from server.rest.figures import add_metrics
 from server.rest.routes import Readiness, create_app
 from server.rest.serving import open_rest_socket, serve_rest
 from server.streams.dialects import DIALECTS
-from server.streams.live import Services, StreamLimits
 from server.streams.reception import Reception
 from server.streams.recovery import recover
+from server.streams.services import Services, StreamLimits
 from server.transport.gate import Guard
 from server.transport.lobby import Lobby
 from server.transport.websocket import open_listeners, serve_websockets

@@ -14,8 +14,8 @@ from engine.scripted import ScriptedRecognizer
 from engine.text import normalise
 from server.errors import ProtocolError
 from server.streams.dialects import Native, Vosk
-from server.streams.live import Services, StreamLimits
 from server.streams.resumption import Resumption, requested
+from server.streams.services import Services, StreamLimits
 from server.streams.session import Session
 from server.transport.wire import DisconnectedError
 from tests.conftest import Client, Outcome, running

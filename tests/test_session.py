@@ -23,7 +23,7 @@ from engine.types import SAMPLE_RATE, Hypothesis, Window, Word
 from server.errors import StoreError
 from server.inference.pool import InferencePool
 from server.streams.dialects import Native
-from server.streams.live import Services, StreamLimits
+from server.streams.services import Services, StreamLimits
 from server.streams.session import Session
 from server.transport.wire import DisconnectedError
 

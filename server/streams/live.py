@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import logging
-import math
-from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
 import trio
@@ -14,18 +12,14 @@ from engine.errors import AbortedError, EngineError
 from engine.stream import Stream
 from server.errors import ProtocolError, StoreError
 from server.monitoring.latency import LatencyMeter
-from server.monitoring.tally import Tally
 from server.protocol import StreamConfig, WireFinal, wire_final
+from server.streams.services import chosen
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from engine.policy import Policy
-    from engine.vad import SpeechDetector
     from server.exports.recorder import Recorder
-    from server.exports.store import Store
-    from server.inference.pool import InferencePool
     from server.streams.dialects import Dialect
+    from server.streams.services import Services
 
 SLICES_PER_SECOND: Final = 10
 """Audio is fed in slices of 100 ms, so that speech detection in a long message does not hold up other streams."""
@@ -34,50 +28,6 @@ LAST_STORE_SECONDS: Final = 5.0
 """How long a stream that is given up may take to bring its export into order."""
 
 _logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class StreamLimits:
-    """How long what may take, in seconds; `docs/configuration.md` has the reasons.
-
-    `stall`: without audio, until what was said becomes final. `send_timeout`: until a client that does not read is
-    ended. `idle`: without anything, until the stream is finished. `ping`: of silence until a client is pinged, and
-    until it has to answer. `resume`: until a client whose connection broke off has to be back. `stream`: of audio in
-    all. With `record_or_end` a stream that cannot be stored is ended, else it goes on without a recording.
-    """
-
-    stall: float
-    send_timeout: float
-    idle: float = math.inf
-    ping: float = math.inf
-    resume: float = 0.0
-    stream: float = math.inf
-    record_or_end: bool = True
-
-
-@dataclass(frozen=True, slots=True)
-class Services:
-    """What the streams of a server share. `languages` are Whisper's codes."""
-
-    store: Store
-    pool: InferencePool
-    detector: Callable[[], SpeechDetector]
-    policy: Policy
-    languages: frozenset[str]
-    model: str
-    limits: StreamLimits
-    tally: Tally = field(default_factory=Tally)
-
-
-def chosen(policy: Policy, config: StreamConfig) -> Policy:
-    """The policy with what a client has set for its stream."""
-    return replace(
-        policy,
-        language=config.language or policy.language,
-        task=config.task or policy.task,
-        prompt=policy.prompt if config.prompt is None else config.prompt,
-        eager=policy.eager if config.partials is None else config.partials == "eager",
-    )
 
 
 def _config(policy: Policy, rate: int) -> StreamConfig:

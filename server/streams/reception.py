@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from server.access.door import Door
     from server.admission.entrance import Entrance, Place
-    from server.streams.live import Services
+    from server.streams.services import Services
     from server.transport.gate import Guard
     from server.transport.websocket import Request
     from server.transport.wire import Wire

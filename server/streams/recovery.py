@@ -26,7 +26,7 @@ from engine.windowing import NEAR
 from server.errors import StoreError
 from server.exports.wav import HEADER_BYTES
 from server.protocol import wire_final
-from server.streams.live import chosen
+from server.streams.services import chosen
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from server.exports.export import Export
     from server.exports.recorder import Recorder
     from server.protocol import StreamConfig, WireFinal
-    from server.streams.live import Services
+    from server.streams.services import Services
 
 SLICES_PER_SECOND: Final = 10
 """Speech detection runs on the event loop: 100 ms of audio at a time hold up live streams by half a millisecond."""

@@ -15,6 +15,7 @@ import trio
 
 from server.errors import ProtocolError
 from server.protocol import Configure, Eof, decode
+from server.streams.connection import Connection
 from server.streams.live import LiveStream
 from server.streams.outbox import Outbox
 from server.transport.wire import DisconnectedError
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from server.streams.dialects import Dialect
-    from server.streams.live import Services
+    from server.streams.services import Services
     from server.transport.wire import Wire
 
 NORMAL: Final = 1000
@@ -31,19 +32,6 @@ GOING_AWAY: Final = 1001
 INTERNAL_ERROR: Final = 1011
 
 _logger = logging.getLogger(__name__)
-
-
-class Connection:
-    """A wire that a session is served over, until it is let go. `finals`: how many its client has, if it came back."""
-
-    def __init__(self, wire: Wire, finals: int | None = None) -> None:
-        self.wire = wire
-        self.finals = finals
-        self.heard_at = trio.current_time()
-        self.listening = trio.CancelScope()
-        self.dead = False
-        self.sent = trio.Event()
-        self.released = trio.Event()
 
 
 class _Outcome(Enum):
