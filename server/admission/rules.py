@@ -16,11 +16,12 @@ from typing import Final
 
 from server.inference.scheduler import PARTIAL_PATIENCE
 
-CADENCE: Final = 1.2
+CADENCE: Final = 1.6
 """Seconds between two windows of a stream on a full host: the step at its longest (`server.inference.load`)."""
 
-UTILISATION: Final = 0.8
-"""Part of the slots' time that is given away. The rest is for finals, pauses and recoveries."""
+UTILISATION: Final = 0.6
+"""Part of the slots' time that is given away. The rest is for finals and pauses, which are decoded at once, and for
+recoveries."""
 
 LOOP_UTILISATION: Final = 0.5
 """Part of the event loop's time that detecting speech may take; the rest is for sockets and REST."""

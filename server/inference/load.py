@@ -10,14 +10,14 @@ from __future__ import annotations
 import math
 from typing import Final
 
-IDLE: Final = 0.25
-"""Utilisation of the slots up to which nothing is stretched: somebody who never pauses takes an eighth alone."""
+IDLE: Final = 0.2
+"""Utilisation of the slots up to which nothing is stretched: somebody who never pauses takes a tenth alone."""
 
-BUSY: Final = 0.4
-"""Utilisation from which all is stretched as far as it goes: half of what admission gives away."""
+BUSY: Final = 0.33
+"""Utilisation from which all is stretched as far as it goes: about half of what admission gives away."""
 
-LONGEST: Final = 2.4
-"""The longest step, as a multiple of the policy's: 1.2 s of new speech, a word or two more between two partials."""
+LONGEST: Final = 3.2
+"""The longest step, as a multiple of the policy's: 1.6 s of new speech, two or three words more between partials."""
 
 MEMORY_SECONDS: Final = 8.0
 """Time over which the utilisation is averaged, exponentially: longer than the bursts of an utterance."""

@@ -115,7 +115,7 @@ class Settings:
     step_ms: int = setting(
         500,
         whole(100, 5000),
-        "least milliseconds of new audio between two inferences; a busy host stretches it up to 2.4 times",
+        "least milliseconds of new audio between two inferences; a busy host stretches it up to 3.2 times",
     )
     audio_ctx_floor: int = setting(
         -1,

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import trio
 import trio_websocket
+from wsproto.utilities import LocalProtocolError
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -27,7 +28,8 @@ class Guard:
     """Stands in for a nursery: starts tasks whose exceptions are logged and counted instead of ending the server.
 
     trio-websocket lets errors of one connection (garbage, a reset in the handshake, a bug in the handler) escape
-    into the nursery that serves all of them.
+    into the nursery that serves all of them; and it answers a ping that comes while it is closing, which wsproto then
+    forbids.
     """
 
     def __init__(self, nursery: trio.Nursery, on_failure: Callable[[], None] = lambda: None) -> None:
@@ -41,7 +43,7 @@ class Guard:
     async def _run(self, async_fn: Callable[..., Awaitable[Any]], *args: object) -> None:
         try:
             await async_fn(*args)
-        except* (trio_websocket.ConnectionClosed, trio.BrokenResourceError, OSError) as broken:
+        except* (trio_websocket.ConnectionClosed, trio.BrokenResourceError, LocalProtocolError, OSError) as broken:
             _logger.info("A connection broke off: %s", broken.exceptions[0])
         except* Exception:
             _logger.exception("A connection failed; the others go on.")
