@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import prometheus_client
 import pytest
 import trio
 from prometheus_client.parser import text_string_to_metric_families
+from trio.testing import MockClock  # noqa: TC002 - a fixture's type, looked at when the tests are collected
 
+from engine.scripted import ScriptedRecognizer
 from server.admission.entrance import EntranceStatistics
-from server.inference.pool import PoolStatistics
-from server.inference.scheduler import PARTIAL_PATIENCE, Scheduler
+from server.inference.pool import InferencePool, PoolStatistics
+from server.inference.scheduler import PARTIAL_PATIENCE
 from server.monitoring.metrics import Snapshot, exposition
 from server.monitoring.tally import Histogram, Tally
 from server.streams.outbox import Outbox
@@ -130,14 +133,20 @@ def test_only_partials_that_nobody_took_are_dropped_ones() -> None:
     assert outbox.take_nowait() == "e"
 
 
-def test_the_age_of_the_queue_is_that_of_who_waits_longest() -> None:
-    scheduler = Scheduler(1, 1)
-    assert scheduler.waited(5.0) == 0
-    scheduler.enqueue(final=False, now=10.0)
-    scheduler.enqueue(final=True, now=10.0 + PARTIAL_PATIENCE / 2)
-    assert scheduler.waited(12.0) == 2.0
-    scheduler.grant()
-    assert scheduler.waited(12.0) == 2.0
-    scheduler.release()
-    scheduler.grant()
-    assert scheduler.waited(12.0) == 0
+async def test_the_age_of_the_queue_is_that_of_who_waits_longest(autojump_clock: MockClock) -> None:
+    del autojump_clock
+    pool = InferencePool([ScriptedRecognizer([])], cores=1)
+    assert pool.statistics().waited == 0
+
+    async def wait(*, final: bool) -> None:
+        async with pool.slot(final=final):
+            pass
+
+    async with trio.open_nursery() as nursery:
+        async with pool.slot(final=True):
+            nursery.start_soon(partial(wait, final=False))
+            await trio.sleep(PARTIAL_PATIENCE / 2)
+            nursery.start_soon(partial(wait, final=True))
+            await trio.sleep(2.0 - PARTIAL_PATIENCE / 2)
+            assert pool.statistics().waited == pytest.approx(2.0)
+    assert pool.statistics().waited == 0

@@ -76,13 +76,12 @@ class Bench:
     host: Host
     data_dir: Path
 
-    async def recall(self) -> bool:
-        """Use the result of an earlier time, if it was of the same host and model. Returns whether there was one."""
+    async def recall(self) -> None:
+        """Use the result of an earlier time, if there is one of the same host and model."""
         for known in await trio.to_thread.run_sync(measurements, self.data_dir):
             if known.host == self.host:
                 self.pool.meter.calibrate(known.cost)
-                return True
-        return False
+                return
 
     async def calibrate(self) -> None:
         """Measure, use the result and keep it. What fails is logged: admission then goes by what streams cost."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import heapq
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final
 
 PARTIAL_PATIENCE: Final = 2.0
@@ -22,7 +22,6 @@ class Ticket:
 
     deadline: float
     number: int
-    final: bool = field(compare=False)
 
 
 class Scheduler:
@@ -42,11 +41,6 @@ class Scheduler:
         """How many tickets wait for a slot."""
         return len(self._line)
 
-    def waited(self, now: float) -> float:
-        """How long the ticket that has waited longest has been in the line."""
-        since = (each.deadline if each.final else each.deadline - PARTIAL_PATIENCE for each in self._line)
-        return now - min(since, default=now)
-
     @property
     def threads(self) -> int:
         """Cores that the inference granted last may have: all that nobody else wants, but one at least.
@@ -63,15 +57,15 @@ class Scheduler:
 
     def enqueue(self, *, final: bool, now: float) -> Ticket:
         """Take a place in the line."""
-        return self._enqueue(now if final else now + PARTIAL_PATIENCE, final=final)
+        return self._enqueue(now if final else now + PARTIAL_PATIENCE)
 
     def enqueue_background(self) -> Ticket:
         """Take a place behind all others, those yet to come included."""
-        return self._enqueue(math.inf, final=False)
+        return self._enqueue(math.inf)
 
-    def _enqueue(self, deadline: float, *, final: bool) -> Ticket:
+    def _enqueue(self, deadline: float) -> Ticket:
         self._issued += 1
-        ticket = Ticket(deadline, self._issued, final)
+        ticket = Ticket(deadline, self._issued)
         heapq.heappush(self._line, ticket)
         return ticket
 
