@@ -89,6 +89,9 @@ class App:
     def _has_room(self) -> bool:
         return self._settings.storage_failure == "continue" or self._services.store.has_room()
 
+    def _rest(self) -> float:
+        return self._services.pool.load.rest(trio.current_time())
+
     def readiness(self) -> Readiness:
         """Whether a new stream would be taken."""
         reason = self._reception.refusal()
@@ -136,6 +139,7 @@ class App:
                     paths=DIALECTS,
                     max_message=self._settings.max_message_mb * 1024 * 1024,
                     handshake=self._settings.handshake_s,
+                    rest=self._rest,
                     lobby=Lobby(on_crowded=partial(self._services.tally.fault, "crowded")),
                     on_failure=fault,
                 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import ssl
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
 import trio
 
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 ALPN_WEB: Final = ("h2", "http/1.1")
 ALPN_WEBSOCKET: Final = ("http/1.1",)
 """A client that is offered HTTP/2 would speak it; the WebSocket port upgrades from 1.1 only."""
+
+Transport = TypeVar("Transport", bound=trio.abc.Stream)
 
 _logger = logging.getLogger(__name__)
 
@@ -63,15 +65,17 @@ class Certificate:
         return context
 
 
-class TlsListener(trio.abc.Listener[trio.SSLStream[trio.SocketStream]]):
+class TlsListener(trio.abc.Listener[trio.SSLStream[Transport]], Generic[Transport]):
     """Gives out connections that shake hands with the newest certificate, when they are first used."""
 
-    def __init__(self, listener: trio.SocketListener, certificate: Certificate, protocols: Sequence[str]) -> None:
+    def __init__(
+        self, listener: trio.abc.Listener[Transport], certificate: Certificate, protocols: Sequence[str]
+    ) -> None:
         self._listener = listener
         self._certificate = certificate
         self._protocols = protocols
 
-    async def accept(self) -> trio.SSLStream[trio.SocketStream]:
+    async def accept(self) -> trio.SSLStream[Transport]:
         """Wait for a connection. The handshake is not awaited here: a slow client holds up nobody else."""
         stream = await self._listener.accept()
         # "https_compatible": no waiting for a goodbye that most clients do not send. What is carried has ends of its

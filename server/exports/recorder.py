@@ -77,7 +77,8 @@ class Recorder:
     async def audio(self, pcm: bytes) -> None:
         """Append 16-bit little-endian mono PCM of any length, odd ones too, at the recording's own rate.
 
-        It is written when a second of it has come together. Raises `StoreError` if the disk refuses it.
+        It is written when a second of it has come together; else this is no checkpoint, for that would cost a turn of
+        the event loop with every frame. Raises `StoreError` if the disk refuses it.
         """
         self._check()
         now = trio.current_time()
@@ -87,8 +88,6 @@ class Recorder:
         enough = len(self._pending) >= GATHER_SECONDS * self._export.sample_rate * BYTES_PER_SAMPLE
         if enough or now - self._pending_since >= GATHER_SECONDS:
             await self.flush()
-        else:
-            await trio.lowlevel.checkpoint()
 
     async def final(self, final: WireFinal) -> None:
         """Append a final and all audio before it; both are with the operating system when this returns.

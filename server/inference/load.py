@@ -19,6 +19,10 @@ BUSY: Final = 0.33
 LONGEST: Final = 3.2
 """The longest step, as a multiple of the policy's: 1.6 s of new speech, two or three words more between partials."""
 
+REST_SECONDS: Final = 0.15
+"""For each step more, as a multiple of the policy's, so long is a connection not read after a read: a fifth to a
+quarter of the longest step, and none where nothing is stretched."""
+
 MEMORY_SECONDS: Final = 8.0
 """Time over which the utilisation is averaged, exponentially: longer than the bursts of an utterance."""
 
@@ -47,3 +51,7 @@ class Load:
         """By what a stream's step is to be multiplied: 1 to `LONGEST`."""
         share = (self.utilisation(now) - IDLE) / (BUSY - IDLE)
         return 1 + (LONGEST - 1) * min(1.0, max(0.0, share))
+
+    def rest(self, now: float) -> float:
+        """Seconds for which a connection is not to be read after it was read: there is no hurry on a busy host."""
+        return REST_SECONDS * (self.stretch(now) - 1)

@@ -12,6 +12,8 @@ import trio
 import trio_websocket
 from wsproto.utilities import LocalProtocolError
 
+from server.transport.pacing import PacedStream
+
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
@@ -22,6 +24,7 @@ LOOK_SECONDS: Final = 1.0
 
 _logger = logging.getLogger(__name__)
 _guest: ContextVar[Guest] = ContextVar("guest")
+_address: ContextVar[str] = ContextVar("address")
 
 
 class Guard:
@@ -65,8 +68,10 @@ class Gate(Guard):
             _guest.set(guest)  # of this task; the library hands nothing through to the handler
             async with trio.open_nursery() as nursery:
                 for stream in args:
-                    if isinstance(stream, trio.SocketStream | trio.SSLStream):
-                        nursery.start_soon(_show_out, stream, guest)
+                    if isinstance(stream, PacedStream | trio.SSLStream):
+                        tcp = stream.transport_stream if isinstance(stream, trio.SSLStream) else stream
+                        _address.set(_peer(tcp.socket))
+                        nursery.start_soon(_show_out, tcp, guest)
                 await super()._run(async_fn, *args)
                 nursery.cancel_scope.cancel()
 
@@ -76,12 +81,23 @@ def guest_of_this_task() -> Guest:
     return _guest.get()
 
 
-async def _show_out(stream: trio.SocketStream | trio.SSLStream[trio.SocketStream], guest: Guest) -> None:
+def address_of_this_task() -> str:
+    """The IP address of a connection's client, or of the proxy before it; empty if it was gone before it was looked."""
+    return _address.get()
+
+
+def _peer(tcp: trio.socket.SocketType) -> str:
+    try:
+        return str(tcp.getpeername()[0])
+    except OSError:
+        return ""
+
+
+async def _show_out(stream: PacedStream, guest: Guest) -> None:
     """End the connection of a guest that goes before it has said what it wants."""
-    tcp = stream.transport_stream if isinstance(stream, trio.SSLStream) else stream
     while guest.waiting:
         await trio.sleep(LOOK_SECONDS)
-        if guest.waiting and _closed_by_peer(tcp.socket.fileno()):
+        if guest.waiting and _closed_by_peer(stream.socket.fileno()):
             guest.scope.cancel()
             return
 

@@ -12,7 +12,8 @@ import trio_websocket
 
 from server.access.tls import ALPN_WEBSOCKET, TlsListener
 from server.errors import StartupError
-from server.transport.gate import Gate, guest_of_this_task
+from server.transport.gate import Gate, address_of_this_task, guest_of_this_task
+from server.transport.pacing import PacedListener
 from server.transport.wire import DisconnectedError
 
 if TYPE_CHECKING:
@@ -141,19 +142,19 @@ async def serve_websockets(  # noqa: PLR0913  the composition root calls it once
     paths: Collection[str],
     max_message: int,
     handshake: float,
+    rest: Callable[[], float],
     lobby: Lobby,
     on_failure: Callable[[], None] = lambda: None,
 ) -> None:
     """Serve until cancelled, which ends all connections; with a certificate, over TLS.
 
-    `max_message` in bytes; a larger one closes with 1009. `handshake`: seconds that a client has for it. In the
-    `lobby` are those who have to be recognised yet (`Request.recognised`).
+    `max_message` in bytes; a larger one closes with 1009. `handshake`: seconds that a client has for it.
+    `rest()`: seconds for which a connection is not read after each read. In the `lobby` are those who have to be
+    recognised yet (`Request.recognised`).
     """
 
     async def guarded(request: trio_websocket.WebSocketRequest) -> None:
-        # Asked once, now: of a connection that has been reset since, it cannot be told any more.
-        address = getattr(request.remote, "address", str(request.remote))
-        wrapped = Request(request, guest_of_this_task(), address)
+        wrapped = Request(request, guest_of_this_task(), address_of_this_task())
         if wrapped.path in paths:
             await handle(wrapped)
         else:
@@ -161,7 +162,8 @@ async def serve_websockets(  # noqa: PLR0913  the composition root calls it once
                 404, "not_found", f"Nothing is at {wrapped.path[:200]}; connect to {' or '.join(paths)}."
             )
 
-    secured = [TlsListener(each, certificate, ALPN_WEBSOCKET) for each in listeners] if certificate else listeners
+    paced = [PacedListener(each, rest) for each in listeners]
+    secured = [TlsListener(each, certificate, ALPN_WEBSOCKET) for each in paced] if certificate else paced
     async with trio.open_nursery() as nursery:
         server = trio_websocket.WebSocketServer(
             guarded,
