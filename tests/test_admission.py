@@ -33,7 +33,7 @@ from server.cli import main
 from server.inference.pool import InferencePool
 from tests.conftest import Client, Outcome, running
 from tests.speech import clips
-from tests.test_session import MANY, Talker, VirtualPool, at_speech_speed, serve, spoken
+from tests.virtual_session import MANY, Talker, VirtualPool, at_speech_speed, serve, spoken
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -23,7 +23,7 @@ from tests.conftest import running
 from tests.processes import Speaker, serving
 from tests.speech import clips
 from tests.test_admission import refused
-from tests.test_session import WORDS, Talker, VirtualPool, at_speech_speed, serve, spoken
+from tests.virtual_session import WORDS, Talker, VirtualPool, at_speech_speed, serve, spoken
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

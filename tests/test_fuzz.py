@@ -17,7 +17,7 @@ from server.transport.wire import DisconnectedError
 from tests.hostile import hostile, throw
 from tests.speech import clips
 from tests.test_resumption import LIMITS, Room
-from tests.test_session import EXPORT_ID, WORDS, Talker, spoken
+from tests.virtual_session import EXPORT_ID, WORDS, Talker, spoken
 
 if TYPE_CHECKING:
     from tests.conftest import Client

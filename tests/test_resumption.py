@@ -21,7 +21,7 @@ from server.transport.wire import DisconnectedError
 from tests.conftest import Client, Outcome, running
 from tests.speech import clips, errors
 from tests.test_admission import refused
-from tests.test_session import (
+from tests.virtual_session import (
     EXPORT_ID,
     FRAME,
     WORDS,

@@ -4,7 +4,7 @@ Hypercorn's `serve` keeps all connections in one nursery, and what one client se
 upgrade request with data right behind it does: their issue 225), which would end them all. So its connection
 handler, `TCPServer`, is run here for each connection by itself: whatever fails in it is logged and ends that
 connection only; downloads of others go on, and the port is never closed. `TCPServer` is not public: Hypercorn is
-pinned to an exact version, and `tests/test_rest.py` covers what is relied on.
+pinned to an exact version, and `tests/rest` covers what is relied on.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Who comes in and what they see: a real server with keys, as holders, strangers and web pages meet it."""
+"""Who comes in and what they see: a real server with keys, as holders and strangers meet it."""
 
 from __future__ import annotations
 
@@ -10,42 +10,17 @@ import pytest
 import trio
 
 from server.access import keys
-from server.app import serve
-from server.errors import StartupError
 from server.monitoring import logs
-from server.settings.table import Settings
-from tests.conftest import PATIENCE, running
+from tests.access.hall import Hall, bearer
+from tests.conftest import PATIENCE
 from tests.speech import clips
-from tests.visitors import RefusedHandshake, Visitor, stream_command
+from tests.visitors import RefusedHandshake, stream_command
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
     from pathlib import Path
 
 SPEECH = {clip.name: clip.pcm for clip in clips()}
 SILENCE = bytes(3200)
-
-
-def bearer(secret: str) -> dict[str, str]:
-    return {"Authorization": f"Bearer {secret}"}
-
-
-class Hall:
-    """A server with two holders of keys."""
-
-    def __init__(self, visitor: Visitor, file: Path, hall: str, stage: str) -> None:
-        self.visitor = visitor
-        self.file = file
-        self.hall = hall
-        self.stage = stage
-
-
-@pytest.fixture
-async def hall(tmp_path: Path) -> AsyncIterator[Hall]:
-    file = tmp_path / "keys"
-    (secret, _), (other, _) = keys.add(file, "hall"), keys.add(file, "stage")
-    async with running(tmp_path / "data", keys_file=str(file), origins="https://captions.example") as client:
-        yield Hall(Visitor(client.app), file, secret, other)
 
 
 async def test_a_key_opens_in_every_form_that_clients_have(hall: Hall) -> None:
@@ -211,110 +186,6 @@ async def test_keys_are_not_logged_whatever_the_level(hall: Hall, capsys: pytest
     said = "".join(heard) + "".join(capsys.readouterr())
     assert hall.hall not in said
     assert keys.digest(hall.hall) not in said
-
-
-async def test_pages_come_in_from_their_own_host_and_from_the_setting_only(hall: Hall) -> None:
-    visitor, port = hall.visitor, hall.visitor.app.port
-    for origin in (None, "http://127.0.0.1:8000", "http://localhost:8000", "https://captions.example"):
-        headers = bearer(hall.hall) | ({} if origin is None else {"Origin": origin})
-        assert (await visitor.talk("eof", headers=headers)).code == 1000
-    for origin in (
-        "https://evil.example",
-        "null",
-        f"http://evil.example:{port}",
-        "https://captions.example.evil.example",
-    ):
-        with pytest.raises(RefusedHandshake) as caught:
-            await visitor.talk("eof", headers=bearer(hall.hall) | {"Origin": origin})
-        assert (caught.value.status, caught.value.body["error"]) == (403, "origin_not_allowed")
-
-
-async def test_pages_of_the_setting_may_read_exports_and_no_others(hall: Hall) -> None:
-    page, evil = {"Origin": "https://captions.example"}, {"Origin": "https://evil.example"}
-    status, answer, _ = await hall.visitor.ask("/exports", page | bearer(hall.hall))
-    assert (status, answer["Access-Control-Allow-Origin"]) == (200, "https://captions.example")
-    assert "Origin" in answer["Vary"]
-    wish = {"Access-Control-Request-Method": "DELETE", "Access-Control-Request-Headers": "authorization"}
-    status, answer, _ = await hall.visitor.ask("/exports/" + "0" * 32, page | wish, "OPTIONS")
-    assert status == 200
-    assert "DELETE" in answer["Access-Control-Allow-Methods"]
-    assert "Authorization" in answer["Access-Control-Allow-Headers"]
-    # An error can be read too: the page can say what is wrong.
-    _, answer, _ = await hall.visitor.ask("/exports", page)
-    assert answer["Access-Control-Allow-Origin"] == "https://captions.example"
-    for method in ("GET", "OPTIONS"):
-        _, answer, _ = await hall.visitor.ask("/exports", evil | bearer(hall.hall), method)
-        assert not [name for name in answer if name.lower().startswith("access-control")]
-
-
-async def test_a_name_made_to_point_here_opens_nothing_without_keys(tmp_path: Path) -> None:
-    async with running(tmp_path) as client:
-        visitor = Visitor(client.app)
-        rebound = {"Host": "evil.example:8394", "Origin": "http://evil.example:8394"}
-        with pytest.raises(RefusedHandshake) as caught:
-            await visitor.talk("eof", headers=rebound)
-        assert (caught.value.status, caught.value.body["error"]) == (403, "host_not_allowed")
-        status, _, body = await visitor.ask("/exports", {"Host": "evil.example:8393"})
-        assert (status, json.loads(body)["error"]) == (403, "host_not_allowed")
-        for host in ("localhost:8394", "[::1]:8394", "127.0.0.1"):
-            assert (await visitor.talk("eof", headers={"Host": host})).code == 1000
-            assert (await visitor.ask("/exports", {"Host": host}))[0] == 200
-
-
-@pytest.mark.parametrize(
-    "path",
-    [
-        "/exports/x%0d%0aSet-Cookie:%20a=b",
-        "/export/audio/x%0d%0aSet-Cookie:%20a=b",
-        "/export/transcript/%22;%20filename=%22x.exe",
-        "/export/transcript/..%2f..%2f..%2fetc%2fpasswd",
-        "/export/audio/%2e%2e/%2e%2e/keys",
-        "/exports?before=%0d%0aSet-Cookie:%20a=b",
-        "/exports/%00",
-    ],
-)
-async def test_nothing_in_an_address_gets_into_headers_or_reaches_a_file(hall: Hall, path: str) -> None:
-    status, answer, body = await hall.visitor.ask(path, bearer(hall.hall))
-    assert status in {400, 404}
-    assert "Set-Cookie" not in answer
-    assert "Content-Disposition" not in answer
-    assert "root:" not in body.decode()
-    assert hall.hall not in body.decode()
-
-
-async def test_a_handshake_cannot_put_headers_into_the_answer(hall: Hall) -> None:
-    lines = (
-        "GET /x%0d%0aSet-Cookie:a=b\tz HTTP/1.1",
-        "Host: 127.0.0.1\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13",
-        "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Protocol: audio.drachtio.org%0d%0aSet-Cookie:a=b",
-        "\r\n",
-    )
-    stream = await trio.open_tcp_stream("127.0.0.1", hall.visitor.app.port)
-    await stream.send_all("\r\n".join(lines).encode())
-    answer = b""
-    with trio.fail_after(PATIENCE):
-        while chunk := await stream.receive_some():
-            answer += chunk
-    await stream.aclose()
-    assert answer.startswith(b"HTTP/1.1 4")
-    assert b"\nset-cookie" not in answer.lower()
-
-
-@pytest.mark.parametrize("host", ["0.0.0.0", "::", "127.0.0.1.nip.invalid"])  # noqa: S104 - that is what is refused
-async def test_other_machines_are_not_let_near_without_keys(tmp_path: Path, host: str) -> None:
-    with pytest.raises(StartupError, match=r"no keys keep them out.*--keys-file FILE.*--insecure"):
-        await serve(Settings(host=host, port=0, rest_port=0, data_dir=tmp_path))
-
-
-async def test_they_are_if_told_so(tmp_path: Path) -> None:
-    async with running(tmp_path, host="0.0.0.0", insecure=True) as client:  # noqa: S104 - on purpose
-        assert (await client.talk("eof")).code == 1000
-
-
-async def test_a_key_file_that_is_missing_is_no_open_door(tmp_path: Path) -> None:
-    settings = Settings(port=0, rest_port=0, data_dir=tmp_path, keys_file=str(tmp_path / "none"))
-    with pytest.raises(StartupError, match=r"none cannot be read.*trioscribe keys add"):
-        await serve(settings)
 
 
 async def test_the_programs_own_client_shows_its_key_on_both_ports(hall: Hall, tmp_path: Path) -> None:
