@@ -57,6 +57,14 @@ class ClientError(ServerError):
     """The client side cannot go on: no server answers, it refuses the stream, or it ends it midway."""
 
 
+class StreamRefusedError(ClientError):
+    """The server answers, and does not take the stream."""
+
+
+class BrokenOffError(ClientError):
+    """The connection ended without a goodbye; the server may still hold the stream."""
+
+
 class SourceError(ServerError):
     """There is no audio to stream: a file that cannot be read, a missing microphone."""
 

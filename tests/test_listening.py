@@ -107,9 +107,8 @@ async def test_a_server_that_ends_midway_is_an_error(clip: str) -> None:
         await connection.aclose(1011, "no space left")
 
     async with serving(give_up) as url:
-        with pytest.raises(ExceptionGroup) as caught:
+        with pytest.raises(ClientError, match="no space left"):
             await listen(Order(source=clip, url=url, fast=True))
-    assert caught.group_contains(ClientError, match="no space left")
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,9 @@
     print(transcription.export_id)
 
 Sending and receiving are for two tasks: a server that is not read stops reading too.
+
+After a `BrokenOffError` the stream may be gone on with over another connection: `connect` with a `Resumption`, and send
+the audio from the byte that the first message, a `WireResumed`, names.
 """
 
 from __future__ import annotations
@@ -15,20 +18,25 @@ import re
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 import msgspec
 import trio
 import trio_websocket
 
 from server.client.dialing import dial, refused, shake_hands, stranger
-from server.errors import ClientError
-from server.protocol import StreamConfig, WireError, WireFinal, WirePartial
+from server.errors import BrokenOffError, ClientError
+from server.protocol import StreamConfig, WireError, WireFinal, WirePartial, WireResumed
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
 
+    from server.client.dialing import Stream
+
 EXPORT_ID: Final = re.compile(r"[0-9a-f]{32}")
+ID_HEADER: Final = b"trioscribe-export-id"
 NORMAL_CLOSURE: Final = 1000
+ABNORMAL_CLOSURE: Final = 1006
 
 CLOSE_TIMEOUT_S: Final = 5.0
 
@@ -39,8 +47,21 @@ class ExportId(msgspec.Struct, frozen=True):
     id: str
 
 
-Message = WirePartial | WireFinal | WireError | ExportId
-KINDS: Final[tuple[type[WirePartial | WireFinal | WireError], ...]] = (WirePartial, WireFinal, WireError)
+Message = WirePartial | WireFinal | WireError | WireResumed | ExportId
+KINDS: Final[tuple[type[WirePartial | WireFinal | WireError | WireResumed], ...]] = (
+    WirePartial,
+    WireFinal,
+    WireError,
+    WireResumed,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Resumption:
+    """A wish to go on with the stream of that ID, of which the client has so many finals."""
+
+    stream_id: str
+    finals: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,14 +79,21 @@ class Received:
 class Transcription:
     """One stream on an open connection; made by `connect`. Iterate it for what the server says."""
 
-    def __init__(self, connection: trio_websocket.WebSocketConnection) -> None:
+    def __init__(self, connection: trio_websocket.WebSocketConnection, stream: Stream) -> None:
         self._connection = connection
+        self._stream = stream
         self._export_id: str | None = None
 
     @property
     def export_id(self) -> str | None:
         """The ID of the export, once the server has sent it."""
         return self._export_id
+
+    @property
+    def stream_id(self) -> str | None:
+        """The ID that the export will have, as the handshake told it; None from a server that does not tell it."""
+        headers = self._connection.handshake_headers
+        return next((value.decode("latin-1") for name, value in headers if name.lower() == ID_HEADER), None)
 
     async def send(self, frame: bytes | str) -> None:
         """Send audio (PCM16, little-endian, mono) or a control frame.
@@ -80,6 +108,17 @@ class Transcription:
     async def eof(self) -> None:
         """Say that the audio is over: the last finals, the ID and the end of iteration follow."""
         await self.send("eof")
+
+    async def ping(self) -> None:
+        """Wait for an answer to a ping. Raises `ClientError` if the connection is closed."""
+        try:
+            await self._connection.ping()
+        except trio_websocket.ConnectionClosed as closed:
+            raise _ended_midway(closed) from closed
+
+    async def drop(self) -> None:
+        """Give the connection up without a goodbye, so that the server holds the stream."""
+        await trio.aclose_forcefully(self._stream)
 
     def __aiter__(self) -> Transcription:
         return self
@@ -117,13 +156,17 @@ def understand(raw: str) -> Message | None:
 
 @asynccontextmanager
 async def connect(
-    url: str, *, config: StreamConfig | None = None, key: str | None = None
+    url: str, *, config: StreamConfig | None = None, key: str | None = None, resumption: Resumption | None = None
 ) -> AsyncGenerator[Transcription, None]:
     """Open a stream at a `ws:` or `wss:` URL, with a configuration and a key if any; close it on leaving.
+
+    With a `resumption` go on with a stream, which has its configuration already.
 
     Raises `ClientError` if there is no server, or it does not take the stream: the message has its reason.
     """
     failure: Exception | None = None
+    if resumption is not None:
+        url, config = _again(url, resumption), None
     # With a TCP stream of its own: trio-websocket's leaves the socket open when the server closes or refuses.
     async with await dial(url) as stream:
         try:
@@ -131,7 +174,7 @@ async def connect(
                 try:
                     connection = await shake_hands(nursery, stream, url)
                     try:
-                        transcription = Transcription(connection)
+                        transcription = Transcription(connection, stream)
                         if opening := _opening(config, key):
                             await transcription.send(opening)
                         yield transcription
@@ -162,10 +205,16 @@ def _opening(config: StreamConfig | None, key: str | None) -> str | None:
     return msgspec.json.encode(fields).decode() if fields else None
 
 
+def _again(url: str, resumption: Resumption) -> str:
+    parts = urlsplit(url)
+    fields = [*parse_qsl(parts.query), ("resume", resumption.stream_id), ("finals", str(resumption.finals))]
+    return urlunsplit(parts._replace(query=urlencode(fields)))
+
+
 def _ended_midway(closed: trio_websocket.ConnectionClosed) -> ClientError:
     reason = closed.reason
-    if reason is None:
-        return ClientError("The connection broke before the transcript was complete.")
+    if reason is None or reason.code == ABNORMAL_CLOSURE:
+        return BrokenOffError("The connection broke before the transcript was complete.")
     said = f": {reason.reason}" if reason.reason else ""
     return ClientError(
         f"The server closed the connection before the transcript was complete ({reason.code} {reason.name}{said})."

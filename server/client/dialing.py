@@ -12,7 +12,7 @@ import msgspec
 import trio
 import trio_websocket
 
-from server.errors import ClientError
+from server.errors import ClientError, StreamRefusedError
 from server.protocol import WireError
 
 Stream = trio.SocketStream | trio.SSLStream[trio.SocketStream]
@@ -94,7 +94,7 @@ async def shake_hands(nursery: trio.Nursery, stream: Stream, url: str) -> trio_w
     return connection
 
 
-def refused(url: str, rejections: BaseExceptionGroup[trio_websocket.ConnectionRejected]) -> ClientError:
+def refused(url: str, rejections: BaseExceptionGroup[trio_websocket.ConnectionRejected]) -> StreamRefusedError:
     """What to say of a refusal: the sentence in its JSON body, or else its status."""
     rejected = _root(rejections)
     assert isinstance(rejected, trio_websocket.ConnectionRejected)  # noqa: S101 - the group has nothing else
@@ -102,7 +102,7 @@ def refused(url: str, rejections: BaseExceptionGroup[trio_websocket.ConnectionRe
         sentence = msgspec.json.decode(rejected.body or b"", type=WireError).message
     except msgspec.DecodeError:
         sentence = f"HTTP status {rejected.status_code}."
-    return ClientError(f"The server at {url} refuses the stream: {sentence}")
+    return StreamRefusedError(f"The server at {url} refuses the stream: {sentence}")
 
 
 def stranger(url: str) -> ClientError:

@@ -2,26 +2,21 @@
 
 from __future__ import annotations
 
-import signal
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
-
-import trio
 
 from engine.types import SAMPLE_RATE
 from server.client.audio_source import open_source
 from server.client.captions import captions
-from server.client.connection import connect
 from server.client.frames import Frames
+from server.client.talk import Talk
+from server.client.tape import Tape
 from server.client.transcript_file import audio_url, check_target, rest_url, save, transcript_url
 from server.errors import ClientError
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from server.client.captions import Captions
-    from server.client.connection import Transcription
     from server.protocol import StreamConfig
 
 
@@ -47,18 +42,32 @@ class Order:
 async def listen(order: Order) -> None:
     """Carry an order out. Ctrl-C ends the audio and waits for the rest of the transcript; twice leaves at once.
 
-    Raises `SourceError`, `ClientError` or `SaveError`, alone or in a group; whether the transcript can be
-    saved is found out before anything is sent.
+    A connection that breaks off is followed by another. Raises `ClientError`, or alone or in a group `SourceError` or
+    `SaveError`; whether the transcript can be saved is found out before anything is sent.
     """
     if order.save_as:
         check_target(order.save_as)
-    async with open_source(order.source, rate=order.rate) as source:
-        frames = Frames(source, paced=not order.fast)
-        async with connect(order.url, config=order.config, key=order.key) as transcription:
-            with captions(order.source, source.duration_s, raw=order.raw) as shown:
-                await _converse(transcription, frames, shown)
-    export_id = transcription.export_id
     rest = order.rest or rest_url(order.url)
+    async with open_source(order.source, rate=order.rate) as source:
+        live = source.live or not order.fast  # it comes at the speed of speech
+        frames = Frames(source, paced=not order.fast)
+        with captions(order.source, source.duration_s, raw=order.raw) as shown:
+            talk = Talk(
+                order.url,
+                frames,
+                Tape(frames, live=live),
+                shown,
+                config=order.config,
+                key=order.key,
+                watched=live,
+            )
+            try:
+                await talk.run()
+            except ClientError:
+                if talk.stream_id is not None:
+                    shown.note(f"What was heard will be at {transcript_url(rest, talk.stream_id)}")
+                raise
+    export_id = talk.export_id
     if export_id is None:
         return
     shown.note(f"Transcript: {transcript_url(rest, export_id)}")
@@ -66,29 +75,3 @@ async def listen(order: Order) -> None:
     if order.save_as:
         await save(rest, export_id, order.save_as, key=order.key)
         shown.note(f"Saved:      {order.save_as}")
-
-
-async def _converse(transcription: Transcription, frames: Frames, shown: Captions) -> None:
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(_speak, transcription, frames, shown)
-        nursery.start_soon(_mind_interrupts, frames, shown)
-        async for received in transcription:
-            shown.show(received)
-        nursery.cancel_scope.cancel()
-
-
-async def _speak(transcription: Transcription, frames: Frames, shown: Captions) -> None:
-    with suppress(ClientError):  # the receiving side fails too, and knows why
-        async for frame in frames:
-            await transcription.send(frame)
-            shown.sent(frames.samples / SAMPLE_RATE)
-        await transcription.eof()
-
-
-async def _mind_interrupts(frames: Frames, shown: Captions) -> None:
-    with trio.open_signal_receiver(signal.SIGINT) as interrupts:
-        async for _ in interrupts:
-            if frames.stopped:
-                raise KeyboardInterrupt
-            frames.stop()
-            shown.note("Waiting for the rest of the transcript; Ctrl-C once more leaves at once.")

@@ -1,0 +1,159 @@
+"""A stream from its first frame to its export, over one connection or, where those break off, over several."""
+
+from __future__ import annotations
+
+import signal
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from typing import TYPE_CHECKING, Final
+
+import trio
+
+from server.client.connection import Resumption, connect
+from server.errors import BrokenOffError, ClientError, StreamRefusedError
+from server.protocol import WireFinal, WireResumed
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
+
+    from server.client.captions import Captions
+    from server.client.connection import Transcription
+    from server.client.frames import Frames
+    from server.client.tape import Tape
+    from server.protocol import StreamConfig
+
+RETRY_S: Final = 1.0
+HOLD_S: Final = 30.0
+"""For how long a server holds a stream whose connection broke off, unless it is set otherwise (`resume_s`)."""
+
+PING_S: Final = 5.0
+"""How often it is looked whether the other side is still there: a network that is gone says nothing."""
+
+ANSWER_S: Final = 20.0
+"""How long an answer may take: a server that is behind takes what was sent before it first."""
+
+
+class Talk:
+    """One stream."""
+
+    def __init__(  # noqa: PLR0913  the command makes it once, by name
+        self,
+        url: str,
+        frames: Frames,
+        tape: Tape,
+        shown: Captions,
+        *,
+        config: StreamConfig | None = None,
+        key: str | None = None,
+        watched: bool,
+    ) -> None:
+        """`tape` is that of `frames`; `watched`: the server is expected to keep up, so that its silence tells."""
+        self.export_id: str | None = None
+        self.stream_id: str | None = None
+        """The ID that the export will have, known from the beginning."""
+        self._url = url
+        self._frames = frames
+        self._tape = tape
+        self._shown = shown
+        self._config = config
+        self._key = key
+        self._watched = watched
+        self._finals = 0
+
+    async def run(self) -> None:
+        """Talk until the server has told the export's ID. Ctrl-C ends the audio, and a second one all.
+
+        Raises `ClientError`, or in a group `SourceError` or `KeyboardInterrupt`.
+        """
+        failure: ClientError | None = None
+        async with trio.open_nursery() as nursery:
+            try:
+                await self._stream(nursery)
+            except ClientError as error:
+                failure = error
+            nursery.cancel_scope.cancel()
+        if failure is not None:
+            raise failure
+
+    async def _stream(self, nursery: trio.Nursery) -> None:
+        resumption: Resumption | None = None
+        while self.export_id is None:
+            async with self._connected(resumption) as transcription:
+                if resumption is None:
+                    nursery.start_soon(self._tape.record)
+                    nursery.start_soon(self._mind_interrupts)
+                self.stream_id = self.stream_id or transcription.stream_id
+                await self._converse(transcription, resumed=resumption is not None)
+                if self.export_id is None:
+                    self._shown.note("The connection broke off; the stream goes on as soon as there is one again.")
+                    await transcription.drop()
+            if self.stream_id is not None:
+                resumption = Resumption(self.stream_id, self._finals)
+
+    @asynccontextmanager
+    async def _connected(self, resumption: Resumption | None) -> AsyncGenerator[Transcription, None]:
+        """Connect; to go on with a stream, again and again for as long as a server holds it. Raises `ClientError`."""
+        deadline = trio.current_time() + HOLD_S
+        while True:
+            async with AsyncExitStack() as stack:
+                try:
+                    transcription = await stack.enter_async_context(
+                        connect(self._url, config=self._config, key=self._key, resumption=resumption)
+                    )
+                except StreamRefusedError:
+                    raise
+                except ClientError:
+                    if resumption is None or trio.current_time() >= deadline:
+                        raise
+                else:
+                    yield transcription
+                    return
+            await trio.sleep(RETRY_S)
+
+    async def _converse(self, transcription: Transcription, *, resumed: bool) -> None:
+        """Talk over one connection until the ID has come or it breaks off. Raises `ClientError` for any other end."""
+        failure: ClientError | None = None
+        async with trio.open_nursery() as nursery:
+            if not resumed:
+                nursery.start_soon(self._speak, transcription)
+            if self._watched:
+                nursery.start_soon(_watch, transcription, nursery.cancel_scope)
+            try:
+                async for received in transcription:
+                    if isinstance(received.message, WireResumed):
+                        self._tape.rewind(received.message.bytes)
+                        nursery.start_soon(self._speak, transcription)
+                    self._finals += isinstance(received.message, WireFinal)
+                    self._shown.show(received)
+            except ClientError as error:
+                failure = error
+            nursery.cancel_scope.cancel()
+        self.export_id = transcription.export_id
+        if failure is not None and not (isinstance(failure, BrokenOffError) and self.stream_id):
+            raise failure
+
+    async def _speak(self, transcription: Transcription) -> None:
+        with suppress(ClientError):  # the receiving side fails too, and knows why
+            async for frame in self._tape:
+                await transcription.send(frame)
+                self._shown.sent(self._tape.sent)
+            await transcription.eof()
+
+    async def _mind_interrupts(self) -> None:
+        with trio.open_signal_receiver(signal.SIGINT) as interrupts:
+            async for _ in interrupts:
+                if self._frames.stopped:
+                    raise KeyboardInterrupt
+                self._frames.stop()
+                self._shown.note("Waiting for the rest of the transcript; Ctrl-C once more leaves at once.")
+
+
+async def _watch(transcription: Transcription, conversation: trio.CancelScope) -> None:
+    """Cancel a conversation whose other side does not answer."""
+    with suppress(ClientError):
+        while True:
+            await trio.sleep(PING_S)
+            with trio.move_on_after(ANSWER_S) as answer:
+                await transcription.ping()
+            if answer.cancelled_caught:
+                conversation.cancel()
+                return
