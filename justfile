@@ -20,6 +20,16 @@ widen SHAPE:
 train *ARGS:
     .venv/bin/pip install -q -e '.[train]' && .venv/bin/python -m models.training {{ARGS}}
 
+# Build whisper.cpp for this host's own processor: some minutes, with a C++ compiler and Python's headers. Packages that
+# are built so carry no path to their libraries, hence the last two settings; `just wheel` undoes it.
+native:
+    CMAKE_ARGS='-DGGML_NATIVE=ON -DGGML_LLAMAFILE=ON -DCMAKE_BUILD_WITH_INSTALL_RPATH=ON -DCMAKE_INSTALL_RPATH=$ORIGIN' \
+        .venv/bin/pip install -q --force-reinstall --no-deps --no-cache-dir --no-binary pywhispercpp 'pywhispercpp>=1.5.1,<1.6'
+
+# Take the package index's whisper.cpp again.
+wheel:
+    .venv/bin/pip install -q --force-reinstall --no-deps --only-binary pywhispercpp 'pywhispercpp>=1.5.1,<1.6'
+
 lint:
     .venv/bin/ruff check . && .venv/bin/ruff format --check .
 

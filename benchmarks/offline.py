@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from engine.types import Samples
 
 SHORT_WINDOWS: Final = 8.0
-"""Seconds that a piece may have: the bundled model is bad in windows beyond it."""
+"""Seconds that a piece may have, as the longest window of a stream."""
 
 
 @dataclass(frozen=True, slots=True)

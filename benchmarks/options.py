@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 from benchmarks import results
 from benchmarks.subject import Subject, SubjectError, running
 from engine.errors import ModelError
+from engine.whisper import TILED, features
 from models.library import BUNDLED, find
 from models.widen import SHAPES, cached
 
@@ -48,9 +49,10 @@ class Bench:
 
     @property
     def label(self) -> str:
-        """Model and floor, as part of a file's name."""
+        """Model, floor, and whether whisper.cpp was built for this host, as part of a file's name."""
         name = Path(self.model).stem.removeprefix("ggml-") if self.url is None else "url"
-        return f"{name}-floor{self.floor}" if self.floor >= 0 else name
+        floor = f"-floor{self.floor}" if self.floor >= 0 else ""
+        return f"{name}{floor}{'-native' if TILED in features() else ''}"
 
     def options(self) -> list[str]:
         """For `trioscribe serve`, which is to take all streams that a benchmark begins, be they too many for it."""

@@ -13,6 +13,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from engine.whisper import features
 from server.host import usable_cores
 
 if TYPE_CHECKING:
@@ -50,7 +51,10 @@ class Result:
 
 
 def machine() -> dict[str, object]:
-    """The processor, how much of it may be used, and how busy it has been, by the load averages of 1 and 5 minutes."""
+    """The processor, how much of it may be used, what whisper.cpp was built for, and how busy it has been.
+
+    The last by the load averages of 1 and 5 minutes.
+    """
     lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     models = [line.partition(":")[2].strip() for line in lines if line.startswith(("model name", "Model"))]
     memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 2**30
@@ -61,6 +65,7 @@ def machine() -> dict[str, object]:
         "system": f"{platform.system()} {platform.release()}",
         "cores": usable_cores(),
         "memory_gib": round(memory, 1),
+        "whisper.cpp": sorted(features()),
         "load_average_at_the_end": [round(one, 2), round(five, 2)],
     }
 

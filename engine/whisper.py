@@ -7,6 +7,7 @@ the tokens. Every decode parameter that matters is set on every call, because th
 from __future__ import annotations
 
 import math
+import re
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
@@ -34,6 +35,10 @@ FUTO's fine-tunes for short windows ship with; twice of both took a tenth more C
 no better (`docs/performance.md`)."""
 
 
+TILED: Final = "LLAMAFILE"
+"""The feature of matrix products that the recipe `native` builds in, and packages from the index lack."""
+
+
 @dataclass(frozen=True, slots=True)
 class Decoding:
     """How a model is to be used: `audio_ctx_floor` is the least encoder context that it works with (0 to 1500)."""
@@ -44,6 +49,11 @@ class Decoding:
 def languages() -> frozenset[str]:
     """The codes of the languages that multilingual models know."""
     return frozenset(str(pw.whisper_lang_str(index)) for index in range(pw.whisper_lang_max_id() + 1))
+
+
+def features() -> frozenset[str]:
+    """What the whisper.cpp that is installed was built with: instruction sets ("AVX2") and libraries ("LLAMAFILE")."""
+    return frozenset(re.findall(r"(\w+) = 1", pw.whisper_print_system_info()))
 
 
 @contextmanager

@@ -242,6 +242,7 @@ def test_the_doctor_says_how_many_streams_this_host_holds(tmp_path: Path, capsys
     assert int(said["streams"].split()[1].strip(",")) >= 1
     assert "max_streams is set to 3" in said["but"]
     assert "trioscribe-en-de" in said["model"]
+    assert len(said["whisper.cpp"].split()) > 1  # what it was built for
     assert (tmp_path / "new" / "capacity.json").exists()
     assert main(["doctor", "--data-dir", "/proc/nowhere"]) == 1
     assert "cannot be written" in capsys.readouterr().err
