@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 SHARE_OF_GERMAN: Final = 0.38
-SHARE_OF_FLITE: Final = 0.3
+SHARE_OF_FLITE: Final = 0.4
 """Of the English sentences."""
 
 BLOCK: Final = 1000

@@ -24,9 +24,10 @@ SPEAKERS: Final = (
     ("en", "flite"),
     ("de", "espeak-ng"),
     ("en", "espeak-ng, known"),
+    ("en", "flite, known"),
     ("de", "espeak-ng, known"),
 )
-"""Language and synthesiser; "known" are voices that were learned from. flite's four are all known."""
+"""Language and synthesiser; "known" are voices that were learned from, the others those that never were."""
 
 SINGLE: Final = 60
 TRAILING: Final = 20

@@ -1,4 +1,4 @@
-"""Windows that a finished model is examined with: sentences and espeak-ng voices that it never heard."""
+"""Windows that a finished model is examined with: sentences and voices that it never heard."""
 
 from __future__ import annotations
 
@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from models.training.surroundings import Samples
 
 SEED: Final = "examination"
+KNOWN: Final = ", known"
+"""What a synthesiser's name ends in where its voices are those that were learned from."""
+
 PAUSES: Final = (0.15, 1.5)
 """Seconds between sentences, at least and at most."""
 
@@ -101,10 +104,11 @@ class Examiner:
     def _speak(self, draw: Callable[[random.Random], str], language: str, synthesiser: str) -> Utterance:
         while True:
             text = draw(self._rng)
-            if synthesiser == "flite":
-                said = self._voices.flite(text, self._rng)
+            name, held_out = synthesiser.removesuffix(KNOWN), not synthesiser.endswith(KNOWN)
+            if name == "flite":
+                said = self._voices.flite(text, self._rng, held_out=held_out)
             else:
-                said = self._voices.espeak(language, text, self._rng, held_out=synthesiser == "espeak-ng")
+                said = self._voices.espeak(language, text, self._rng, held_out=held_out)
             if said is not None:
                 return said
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 LANGUAGES: Final = {"en": "english.toml", "de": "german.toml"}
 
-DISORDERED: Final = 0.15
+DISORDERED: Final = 0.3
 """Share of the sentences that are words in no order."""
 
 PART: Final = re.compile(r"\{(\w+)\}|\(([^()]*)\)|\[([^\[\]]*)\]")

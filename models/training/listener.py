@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
     from models.training.surroundings import Samples
 
-MARGIN: Final = 64
-GRAIN: Final = 64
+MARGIN: Final = 32
+GRAIN: Final = 32
 """The encoder's context covers the window and `MARGIN` positions, rounded up to `GRAIN`, as in `engine.whisper`."""
 
 TICK_S: Final = 0.01

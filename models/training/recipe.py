@@ -18,8 +18,8 @@ MIXED: Final = {128: 0.1, 192: 0.12, 256: 0.16, 384: 0.16, 512: 0.14, 768: 0.12,
 LONG: Final = {128: 0.1, 192: 0.1, 256: 0.12, 384: 0.13, 512: 0.13, 768: 0.14, 1024: 0.1, 1500: 0.18}
 """Shares of the steps by positions of their windows."""
 
-FLITE: Final = 0.5
-"""Share of flite's voices in the English windows of the last steps; before, it is that of the corpus, 0.3."""
+FLITE: Final = 0.45
+"""Share of flite's voices in the English windows of the last steps; before, it is that of the corpus, 0.4."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +29,7 @@ class Recipe:
     So more steps only lengthen the middle.
     """
 
-    steps: int = 7_750
+    steps: int = 12_000
     seed: int = 1
     sentences: int = 50_000
     processes: int = 2
@@ -41,13 +41,13 @@ class Recipe:
     """Until then, windows of all lengths with little noise."""
     aided: int = 3_000
     """Until then, the auxiliary losses weigh more, and the top layer looks ahead (`windows.Stage.recalling`)."""
-    long: int = 2_500
+    long: int = 4_000
     """The last steps: more long windows, and more of flite."""
     matrix_rate: float = 0.015
     matrix_decay: float = 0.02
     other_rate: float = 2e-3
     warmup: int = 200
-    falling: int = 4_000
+    falling: int = 7_000
     """The last steps: the rates of learning fall to zero."""
     averaging: float = 0.998
     """Of the weights' exponential average, which is what is exported."""

@@ -81,8 +81,8 @@ class Surroundings:
         loud = np.sqrt(np.mean(np.square(speech[speech != 0]))) if speech.any() else np.float32(0.05)
         if rng.random() < 0.45 * strength:
             speech = _filtered(speech, rng)
-        if rng.random() < 0.65 * strength:
-            ratio = 10 ** (-rng.uniform(6, 40) / 20)
+        if rng.random() < 0.75 * strength:
+            ratio = 10 ** (-(rng.uniform(4, 15) if rng.random() < 0.6 else rng.uniform(15, 40)) / 20)  # noqa: PLR2004
             speech = speech + self.noise(len(speech), rng, tuneful=0.12) * np.float32(loud * ratio)
         peak = max(float(np.abs(speech).max(initial=0)), 1e-4)
         level = 10 ** rng.uniform(-1.7, 0) if strength else rng.uniform(0.2, 1)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from models.training.espeak import Espeak
-from models.training.flite import MEAN_PITCH, Flite
+from models.training.flite import Flite
 
 if TYPE_CHECKING:
     from random import Random
@@ -32,6 +32,10 @@ VARIANTS: Final = (
 HELD_OUT: Final = ("Annie", "Michael", "boris", "david", "f4", "iven3", "linda", "m5", "max", "steph2")
 """Those that the model never hears while it learns."""
 
+FLITE: Final = ("kal16", "rms", "slt")
+FLITE_HELD_OUT: Final = "awb"
+"""flite's voices, likewise."""
+
 
 class Voices:
     """Both synthesisers."""
@@ -47,8 +51,8 @@ class Voices:
         manner = {"rate": rng.randint(110, 215), "pitch": rng.randint(25, 75), "tones": rng.randint(20, 80)}
         return self._espeak.say(language, voice, text, **manner, size=rng.uniform(0.9, 1.12))
 
-    def flite(self, text: str, rng: Random) -> Utterance | None:
-        """Let one of flite's four voices say an English sentence in its own way."""
-        voice = rng.choice(list(MEAN_PITCH))
+    def flite(self, text: str, rng: Random, *, held_out: bool = False) -> Utterance | None:
+        """Let one of flite's voices say an English sentence in its own way."""
+        voice = FLITE_HELD_OUT if held_out else rng.choice(FLITE)
         stretch, pitch, size = rng.uniform(0.8, 1.25), rng.uniform(0.85, 1.2), rng.uniform(0.92, 1.1)
         return self._flite.say(voice, text, stretch=stretch, pitch=pitch, size=size)

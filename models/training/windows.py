@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 STEP: Final = 320
 """Samples a position of the encoder (20 ms)."""
 
-SHARE_OF_GERMAN: Final = 0.42
+SHARE_OF_GERMAN: Final = 0.38
 SILENT: Final = 0.05
 """Share of the windows in which nobody speaks."""
 
@@ -79,8 +79,7 @@ class Windows:
         """A window of that many encoder positions."""
         language = "de" if rng.random() < SHARE_OF_GERMAN else "en"
         window = Window(language, np.zeros(positions * STEP, np.float32))
-        margin = rng.randint(0, 32) if rng.random() < 0.25 else rng.randint(48, 140)  # noqa: PLR2004
-        end = max(positions // 2, positions - margin) * STEP if positions < 1500 or rng.random() < 0.6 else 1500 * STEP  # noqa: PLR2004
+        end = _end(positions, rng) * STEP
         if rng.random() < SILENT * (1 if stage.strength else 0.3):
             self._nobody(window, end, rng)
             return window
@@ -129,6 +128,14 @@ class Windows:
             elif not window.sentences and at + length >= end:
                 break
             at += length + int(rng.uniform(*pause) * RATE)
+
+
+def _end(positions: int, rng: Random) -> int:
+    """Where the sound ends: as a rule near the window's end, in long ones at times long before it."""
+    if positions >= SHORT and rng.random() < 0.25:  # noqa: PLR2004
+        return rng.randint(positions // 8, positions)
+    margin = rng.randint(0, 32) if rng.random() < 0.25 else rng.randint(32, 140)  # noqa: PLR2004
+    return max(positions // 2, positions - margin)
 
 
 def _heard(words: tuple[Word, ...], first: float, end: float, shift: float) -> list[Word]:
