@@ -7,6 +7,7 @@ over the same audio (`benchmarks.offline`), all in one run, so that the ratios h
 from __future__ import annotations
 
 import sys
+import time
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
@@ -77,18 +78,14 @@ def streaming(subject: Subject, plans: Sequence[Sequence[Speech | Silence]], wha
     trio.run(partial(talk, subject.url, [[Silence(SETTLE_SECONDS)]]))
     with show.progress(what, audio) as advance:
         before = subject.reading()
-        began = trio.run(_now)
+        began = time.perf_counter()
         journals = trio.run(partial(talk, subject.url, plans, language=language, on_seconds=advance))
-        seconds = trio.run(_now) - began
+        seconds = time.perf_counter() - began
         used = subject.reading().since(before)
     summary = summarise([score(journal) for journal in journals])
     if summary.failures:
         raise SubjectError(f"A stream failed: {summary.failures[0]}")
     return Cost(used, seconds, audio, summary.word_error_rate if summary.said else None)
-
-
-async def _now() -> float:
-    return trio.current_time()
 
 
 async def idle(subject: Subject, connections: int, seconds: float) -> Reading:

@@ -29,7 +29,7 @@ LOOP_UTILISATION: Final = 0.5
 WINDOW_SECONDS: Final = 3
 """A window between the shortest (a first word) and the longest (8 s). With it a host of two cores came out at sixteen
 streams for a model with the cost of tiny, and at four with the encoder context of stock weights. Sixteen and four
-people who never paused then had words within 2.2 and 2.4 s at the 95th percentile (`docs/performance.md`)."""
+people who never paused then had words within 2.6 and 2.5 s at the 95th percentile (`docs/performance.md`)."""
 
 MARGIN_SECONDS: Final = 1.0
 """What the encoder takes beyond a window: with it, the cost of an inference goes with the length (`engine.whisper`)."""
