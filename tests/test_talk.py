@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import pytest
 import trio
@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from server.client.listening import Order, listen
+from server.client.talk import ANSWER_S, PING_S, watch
 from server.client.tape import FRAME_BYTES, KEPT_BYTES, Tape
 from server.errors import ClientError
 from tests.relay import relayed
@@ -21,8 +22,10 @@ from tests.speech import FOLDER, clips
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable
 
+    from trio.testing import MockClock
     from trio_websocket import WebSocketRequest
 
+    from server.client.connection import Transcription
     from tests.conftest import Client
 
 LETTER = next(clip for clip in clips() if clip.name == "en-letter")
@@ -83,6 +86,29 @@ async def test_without_an_id_a_break_is_the_end() -> None:
         with pytest.raises(ClientError, match="broke before the transcript was complete"):
             await listen(Order(source=str(FOLDER / "en-letter.flac"), url=f"ws://127.0.0.1:{network.port}/", fast=True))
     assert network.connections == 1
+
+
+class Line:
+    """The other side of a connection: it answers so many pings, and then no more."""
+
+    def __init__(self, answers: int) -> None:
+        self._answers = answers
+
+    async def ping(self) -> None:
+        self._answers -= 1
+        if self._answers < 0:
+            await trio.sleep_forever()
+        await trio.sleep(ANSWER_S / 2)
+
+
+async def test_a_line_that_went_dead_is_given_up(autojump_clock: MockClock) -> None:
+    del autojump_clock
+    began = trio.current_time()
+    with trio.CancelScope() as conversation:
+        await watch(cast("Transcription", Line(answers=3)), conversation)
+        await trio.sleep_forever()
+    assert conversation.cancelled_caught
+    assert trio.current_time() - began == pytest.approx(4 * PING_S + 3 * ANSWER_S / 2 + ANSWER_S)
 
 
 # The tape

@@ -116,7 +116,7 @@ class Talk:
             if not resumed:
                 nursery.start_soon(self._speak, transcription)
             if self._watched:
-                nursery.start_soon(_watch, transcription, nursery.cancel_scope)
+                nursery.start_soon(watch, transcription, nursery.cancel_scope)
             try:
                 async for received in transcription:
                     if isinstance(received.message, WireResumed):
@@ -147,7 +147,7 @@ class Talk:
                 self._shown.note("Waiting for the rest of the transcript; Ctrl-C once more leaves at once.")
 
 
-async def _watch(transcription: Transcription, conversation: trio.CancelScope) -> None:
+async def watch(transcription: Transcription, conversation: trio.CancelScope) -> None:
     """Cancel a conversation whose other side does not answer."""
     with suppress(ClientError):
         while True:
