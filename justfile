@@ -1,5 +1,8 @@
 # The recipes are the README's commands; `just` itself is optional.
 
+# As in pyproject.toml.
+bindings := 'pywhispercpp>=1.5.1,<1.6'
+
 # Install and start the server with the bundled model.
 serve:
     python3 -m venv .venv && .venv/bin/pip install -q -e . && .venv/bin/trioscribe serve
@@ -24,11 +27,11 @@ train *ARGS:
 # Build whisper.cpp for this host's own processor: a minute or more, with a C++ compiler and Python's headers.
 native:
     CMAKE_ARGS='-DGGML_NATIVE=ON -DGGML_LLAMAFILE=ON -DBUILD_SHARED_LIBS=OFF -DCMAKE_POSITION_INDEPENDENT_CODE=ON' \
-        .venv/bin/pip install -q --force-reinstall --no-deps --no-cache-dir --no-binary pywhispercpp 'pywhispercpp>=1.5.1,<1.6'
+        .venv/bin/pip install -q --force-reinstall --no-deps --no-cache-dir --no-binary pywhispercpp '{{bindings}}'
 
 # Take the package index's whisper.cpp again.
 wheel:
-    .venv/bin/pip install -q --force-reinstall --no-deps --only-binary pywhispercpp 'pywhispercpp>=1.5.1,<1.6'
+    .venv/bin/pip install -q --force-reinstall --no-deps --only-binary pywhispercpp '{{bindings}}'
 
 lint:
     .venv/bin/ruff check . && .venv/bin/ruff format --check .

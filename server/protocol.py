@@ -22,6 +22,9 @@ MAX_TEXT_CHARS: Final = 64 * 1024
 LANGUAGE: Final = re.compile(r"auto|[a-z]{2,3}")
 SAMPLE_RATES: Final = range(8_000, 48_001)
 
+ID_HEADER: Final = b"Trioscribe-Export-Id"
+"""In the answer to a handshake: the ID that the stream's export will have."""
+
 
 class WireWord(msgspec.Struct, frozen=True):
     """One word of a final: `start` and `end` in seconds from the stream's first sample, `conf` 0 to 1."""

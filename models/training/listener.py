@@ -8,16 +8,13 @@ from typing import TYPE_CHECKING, Final
 
 import _pywhispercpp as pw
 
+from engine.whisper import CTX_GRAIN, CTX_MARGIN, SAMPLES_PER_POSITION
 from models.architecture import POSITIONS
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from models.training.surroundings import Samples
-
-MARGIN: Final = 32
-GRAIN: Final = 32
-"""The encoder's context covers the window and `MARGIN` positions, rounded up to `GRAIN`, as in `engine.whisper`."""
 
 TICK_S: Final = 0.01
 """whisper.cpp's unit of time."""
@@ -72,7 +69,7 @@ class Listener:
 
     def _parameters(self, samples: Samples, context: int | None) -> pw.whisper_full_params:
         parameters = pw.whisper_full_default_params(pw.whisper_sampling_strategy.WHISPER_SAMPLING_GREEDY)
-        needed = math.ceil((math.ceil(len(samples) / 320) + MARGIN) / GRAIN) * GRAIN
+        needed = math.ceil((math.ceil(len(samples) / SAMPLES_PER_POSITION) + CTX_MARGIN) / CTX_GRAIN) * CTX_GRAIN
         parameters.audio_ctx = min(POSITIONS, context or needed)
         parameters.n_threads = 1  # more would wait for each other where the cores have other work
         parameters.no_context = True

@@ -24,9 +24,9 @@ import msgspec
 import trio
 import trio_websocket
 
-from server.client.dialing import dial, refused, shake_hands, stranger
+from server.client.dialing import ABNORMAL_CLOSURE, dial, refused, shake_hands, stranger
 from server.errors import BrokenOffError, ClientError
-from server.protocol import StreamConfig, WireError, WireFinal, WirePartial, WireResumed
+from server.protocol import ID_HEADER, StreamConfig, WireError, WireFinal, WirePartial, WireResumed
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
@@ -34,9 +34,7 @@ if TYPE_CHECKING:
     from server.client.dialing import Stream
 
 EXPORT_ID: Final = re.compile(r"[0-9a-f]{32}")
-ID_HEADER: Final = b"trioscribe-export-id"
 NORMAL_CLOSURE: Final = 1000
-ABNORMAL_CLOSURE: Final = 1006
 
 CLOSE_TIMEOUT_S: Final = 5.0
 
@@ -93,7 +91,7 @@ class Transcription:
     def stream_id(self) -> str | None:
         """The ID that the export will have, as the handshake told it; None from a server that does not tell it."""
         headers = self._connection.handshake_headers
-        return next((value.decode("latin-1") for name, value in headers if name.lower() == ID_HEADER), None)
+        return next((value.decode("latin-1") for name, value in headers if name.lower() == ID_HEADER.lower()), None)
 
     async def send(self, frame: bytes | str) -> None:
         """Send audio (PCM16, little-endian, mono) or a control frame.
@@ -207,7 +205,8 @@ def _opening(config: StreamConfig | None, key: str | None) -> str | None:
 
 def _again(url: str, resumption: Resumption) -> str:
     parts = urlsplit(url)
-    fields = [*parse_qsl(parts.query), ("resume", resumption.stream_id), ("finals", str(resumption.finals))]
+    wish = {"resume": resumption.stream_id, "finals": str(resumption.finals)}
+    fields = [*parse_qsl(parts.query, keep_blank_values=True), *wish.items()]
     return urlunsplit(parts._replace(query=urlencode(fields)))
 
 

@@ -76,18 +76,20 @@ class Talk:
 
     async def _stream(self, nursery: trio.Nursery) -> None:
         resumption: Resumption | None = None
-        while self.export_id is None:
+        while True:
             async with self._connected(resumption) as transcription:
                 if resumption is None:
                     nursery.start_soon(self._tape.record)
                     nursery.start_soon(self._mind_interrupts)
                 self.stream_id = self.stream_id or transcription.stream_id
                 await self._converse(transcription, resumed=resumption is not None)
-                if self.export_id is None:
-                    self._shown.note("The connection broke off; the stream goes on as soon as there is one again.")
-                    await transcription.drop()
-            if self.stream_id is not None:
-                resumption = Resumption(self.stream_id, self._finals)
+                if self.export_id is not None:
+                    return
+                if self.stream_id is None:
+                    raise BrokenOffError("The connection broke before the transcript was complete.")
+                self._shown.note("The connection broke off; the stream goes on as soon as there is one again.")
+                await transcription.drop()
+            resumption = Resumption(self.stream_id, self._finals)
 
     @asynccontextmanager
     async def _connected(self, resumption: Resumption | None) -> AsyncGenerator[Transcription, None]:
@@ -99,10 +101,9 @@ class Talk:
                     transcription = await stack.enter_async_context(
                         connect(self._url, config=self._config, key=self._key, resumption=resumption)
                     )
-                except StreamRefusedError:
-                    raise
-                except ClientError:
-                    if resumption is None or trio.current_time() >= deadline:
+                except ClientError as error:
+                    final = resumption is None or isinstance(error, StreamRefusedError)
+                    if final or trio.current_time() >= deadline:
                         raise
                 else:
                     yield transcription
@@ -128,7 +129,7 @@ class Talk:
                 failure = error
             nursery.cancel_scope.cancel()
         self.export_id = transcription.export_id
-        if failure is not None and not (isinstance(failure, BrokenOffError) and self.stream_id):
+        if failure is not None and not isinstance(failure, BrokenOffError):
             raise failure
 
     async def _speak(self, transcription: Transcription) -> None:

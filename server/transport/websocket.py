@@ -12,6 +12,7 @@ import trio_websocket
 
 from server.access.tls import ALPN_WEBSOCKET, TlsListener
 from server.errors import StartupError
+from server.protocol import ID_HEADER
 from server.transport.gate import Gate, address_of_this_task, guest_of_this_task
 from server.transport.pacing import PacedListener
 from server.transport.wire import DisconnectedError
@@ -24,8 +25,6 @@ if TYPE_CHECKING:
 
 SUBPROTOCOLS: Final = ("audio.drachtio.org",)
 """Subprotocols that clients insist on hearing back (mod_audio_fork); none changes what is said."""
-
-ID_HEADER: Final = b"Trioscribe-Export-Id"
 
 MESSAGE_QUEUE: Final = 2
 """Messages that may wait inside the library. While it is full the library does not read, so TCP slows the client."""
