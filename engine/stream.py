@@ -29,8 +29,7 @@ from engine.draft import Draft
 from engine.endpointing import Endpointer
 from engine.errors import InvalidAudioError
 from engine.language import SpokenLanguage
-from engine.types import BYTES_PER_SAMPLE, SAMPLE_RATE, Event, Hypothesis, Window
-from engine.vad import FRAME
+from engine.types import BYTES_PER_SAMPLE, FRAME, SAMPLE_RATE, Event, Hypothesis, Window
 from engine.windowing import COVER, NEAR, Plan, Windowing
 
 if TYPE_CHECKING:

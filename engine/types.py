@@ -15,6 +15,9 @@ from numpy.typing import NDArray
 SAMPLE_RATE = 16_000
 """Samples a second inside the engine; Whisper's front end is fixed to it."""
 
+FRAME = 512
+"""Samples of which the speech detector decides at a time: 32 ms."""
+
 BYTES_PER_SAMPLE = 2
 """Of the PCM that comes in: signed 16-bit little-endian mono, whatever its rate."""
 

@@ -12,8 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from engine.endpointing import LEAD
-from engine.types import SAMPLE_RATE
-from engine.vad import FRAME
+from engine.types import FRAME, SAMPLE_RATE
 
 if TYPE_CHECKING:
     from engine.endpointing import Endpointer, Utterance

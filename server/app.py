@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 import trio
 
 from engine.policy import Policy
+from engine.silero.network import Network
 from engine.types import SAMPLE_RATE
 from engine.vad import SileroDetector
 from engine.whisper import Decoding, WhisperRecognizer, languages, logging_to
@@ -38,6 +39,9 @@ from server.transport.lobby import Lobby
 from server.transport.websocket import open_listeners, serve_websockets
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from engine.vad import SpeechDetector
     from models.library import Model
     from server.access.security import Security
     from server.settings.table import Settings
@@ -74,7 +78,7 @@ class App:
             self._has_room,
         )
         self._reception = Reception(services, security.door, self._entrance)
-        self._bench = bench(settings, model, services.pool)
+        self._bench = bench(settings, model, services.pool, services.detector)
         self._listeners = listeners
 
     @property
@@ -177,7 +181,7 @@ async def serve(settings: Settings, *, task_status: trio.TaskStatus[App] = trio.
         services = Services(
             store=store,
             pool=pool,
-            detector=SileroDetector,
+            detector=detectors(),
             policy=_policy(settings, model),
             languages=languages() if model.header.multilingual else frozenset({"en"}),
             model=model.name,
@@ -259,7 +263,12 @@ def _floor(settings: Settings, model: Model) -> int:
     return model.audio_ctx_floor if settings.audio_ctx_floor < 0 else settings.audio_ctx_floor
 
 
-def bench(settings: Settings, model: Model, pool: InferencePool) -> Bench:
+def detectors() -> Callable[[], SpeechDetector]:
+    """What makes a detector for each stream; the network of all of them is loaded here."""
+    return partial(SileroDetector, Network())
+
+
+def bench(settings: Settings, model: Model, pool: InferencePool, detector: Callable[[], SpeechDetector]) -> Bench:
     """What this host is measured with."""
     host = Host(
         processor=processor(),
@@ -269,7 +278,7 @@ def bench(settings: Settings, model: Model, pool: InferencePool) -> Bench:
         model_bytes=model.path.stat().st_size,
         audio_ctx_floor=_floor(settings, model),
     )
-    return Bench(pool, SileroDetector, host, settings.data_dir)
+    return Bench(pool, detector, host, settings.data_dir)
 
 
 async def _obey_signals(

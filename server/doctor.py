@@ -12,7 +12,7 @@ import trio
 from engine.whisper import TILED, features, logging_to
 from models.library import find
 from server.admission.rules import CADENCE, UTILISATION, WINDOW_SECONDS, streams_held
-from server.app import bench, load_pool
+from server.app import bench, detectors, load_pool
 from server.errors import StartupError
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ async def examine(settings: Settings) -> None:
     model = find(settings.model, settings.models_dir)
     # What whisper.cpp tells of itself is not what is asked for.
     with logging_to(lambda _text: None), closing(await load_pool(settings, model)) as pool:
-        kit = bench(settings, model, pool)
+        kit = bench(settings, model, pool, detectors())
         measurement = await kit.measure()
     try:
         await trio.Path(settings.data_dir).mkdir(parents=True, exist_ok=True)

@@ -21,7 +21,7 @@ def imports(path: Path) -> set[str]:
     return found
 
 
-@pytest.mark.parametrize("path", sorted((ROOT / "engine").glob("*.py")), ids=lambda path: path.name)
+@pytest.mark.parametrize("path", sorted((ROOT / "engine").rglob("*.py")), ids=lambda path: path.name)
 def test_the_engine_knows_no_shell(path: Path) -> None:
     assert imports(path) & FORBIDDEN == set()
 

@@ -18,8 +18,7 @@ import soundfile
 import trio
 
 from engine.errors import EngineError
-from engine.types import SAMPLE_RATE, Window
-from engine.vad import FRAME
+from engine.types import FRAME, SAMPLE_RATE, Window
 from server.admission.rules import WINDOW_SECONDS, Cost, streams_held
 from server.exports.export import replace_file
 

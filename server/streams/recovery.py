@@ -20,8 +20,7 @@ from engine.draft import in_order
 from engine.endpointing import Endpointer
 from engine.errors import EngineError
 from engine.stream import Stream
-from engine.types import BYTES_PER_SAMPLE, SAMPLE_RATE
-from engine.vad import FRAME
+from engine.types import BYTES_PER_SAMPLE, FRAME, SAMPLE_RATE
 from engine.windowing import NEAR
 from server.errors import StoreError
 from server.exports.wav import HEADER_BYTES

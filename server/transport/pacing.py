@@ -15,24 +15,48 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 CROWDED_BYTES: Final = 32_768
-"""A read as large as this is of a client that sends faster than anybody speaks; it is read on without a rest."""
+"""A read as large as this is of a client that sends faster than anybody speaks; it is read on without a break."""
+
+
+class Break:
+    """Ends for all at once: what wakes the event loop is one deadline, not one for each connection.
+
+    It lasts `seconds()` from when the first begins it; who comes later has less of it.
+    """
+
+    def __init__(self, seconds: Callable[[], float]) -> None:
+        self._seconds = seconds
+        self._resting = trio.lowlevel.ParkingLot()
+        self._begun = False
+
+    async def over(self) -> None:
+        """Wait for its end; not at all where there is none."""
+        if self._begun:
+            await self._resting.park()
+        elif (seconds := self._seconds()) > 0:
+            self._begun = True
+            try:
+                await trio.sleep(seconds)
+            finally:  # should this connection end before, the others read a little early
+                self._begun = False
+                self._resting.unpark_all()
 
 
 class PacedStream(trio.abc.HalfCloseableStream):
-    """A TCP connection that is not read for a while after each read: `rest()` seconds."""
+    """A TCP connection that is not read before the next break is over, once it has been read."""
 
-    def __init__(self, stream: trio.SocketStream, rest: Callable[[], float]) -> None:
+    def __init__(self, stream: trio.SocketStream, rest: Break) -> None:
         self.socket = stream.socket
         self._stream = stream
-        self._rest = rest
-        self._rested = 0.0
+        self._break = rest
+        self._read = False
 
     async def receive_some(self, max_bytes: int | None = None) -> bytes | bytearray:
         """See `trio.abc.ReceiveStream`."""
-        if self._rested > trio.current_time():
-            await trio.sleep_until(self._rested)
+        if self._read:
+            await self._break.over()
         data = await self._stream.receive_some(max_bytes)
-        self._rested = 0.0 if len(data) >= CROWDED_BYTES else trio.current_time() + self._rest()
+        self._read = len(data) < CROWDED_BYTES
         return data
 
     async def send_all(self, data: bytes | bytearray | memoryview) -> None:
@@ -55,13 +79,13 @@ class PacedStream(trio.abc.HalfCloseableStream):
 class PacedListener(trio.abc.Listener[PacedStream]):
     """Gives out connections that are read at that pace."""
 
-    def __init__(self, listener: trio.SocketListener, rest: Callable[[], float]) -> None:
+    def __init__(self, listener: trio.SocketListener, rest: Break) -> None:
         self._listener = listener
-        self._rest = rest
+        self._break = rest
 
     async def accept(self) -> PacedStream:
         """Wait for a connection."""
-        return PacedStream(await self._listener.accept(), self._rest)
+        return PacedStream(await self._listener.accept(), self._break)
 
     async def aclose(self) -> None:
         """Stop listening."""

@@ -14,7 +14,7 @@ from server.access.tls import ALPN_WEBSOCKET, TlsListener
 from server.errors import StartupError
 from server.protocol import ID_HEADER
 from server.transport.gate import Gate, address_of_this_task, guest_of_this_task
-from server.transport.pacing import PacedListener
+from server.transport.pacing import Break, PacedListener
 from server.transport.wire import DisconnectedError
 
 if TYPE_CHECKING:
@@ -148,7 +148,7 @@ async def serve_websockets(  # noqa: PLR0913  the composition root calls it once
     """Serve until cancelled, which ends all connections; with a certificate, over TLS.
 
     `max_message` in bytes; a larger one closes with 1009. `handshake`: seconds that a client has for it.
-    `rest()`: seconds for which a connection is not read after each read. In the `lobby` are those who have to be
+    `rest()`: seconds for which connections are not read after a read. In the `lobby` are those who have to be
     recognised yet (`Request.recognised`).
     """
 
@@ -161,7 +161,8 @@ async def serve_websockets(  # noqa: PLR0913  the composition root calls it once
                 404, "not_found", f"Nothing is at {wrapped.path[:200]}; connect to {' or '.join(paths)}."
             )
 
-    paced = [PacedListener(each, rest) for each in listeners]
+    shared = Break(rest)
+    paced = [PacedListener(each, shared) for each in listeners]
     secured = [TlsListener(each, certificate, ALPN_WEBSOCKET) for each in paced] if certificate else paced
     async with trio.open_nursery() as nursery:
         server = trio_websocket.WebSocketServer(

@@ -13,6 +13,7 @@ torch = pytest.importorskip("torch", reason="PyTorch is not installed")
 from models.architecture import Header  # noqa: E402 - after the check that there is PyTorch
 from models.ggml import check, read  # noqa: E402
 from models.library import BUNDLED, find  # noqa: E402
+from models.training import timbre  # noqa: E402
 from models.training.batch import collate  # noqa: E402
 from models.training.export import write  # noqa: E402
 from models.training.lesson import write as lesson  # noqa: E402
@@ -21,7 +22,7 @@ from models.training.network import Size  # noqa: E402
 from models.training.recipe import Recipe  # noqa: E402
 from models.training.scoring import aligned  # noqa: E402
 from models.training.student import Student, _off  # noqa: E402
-from models.training.utterance import Word  # noqa: E402
+from models.training.utterance import Utterance, Word  # noqa: E402
 from models.training.vocabulary import SIZE, Vocabulary, front, unfold  # noqa: E402
 from models.training.windows import Window, _heard  # noqa: E402
 
@@ -64,13 +65,45 @@ def test_muon_makes_matrices_nearly_orthogonal() -> None:
     assert values.max() < 1.4
 
 
+def test_another_timbre_moves_resonances_and_keeps_the_level() -> None:
+    filters = torch.from_numpy(front(find(BUNDLED).path).filters.copy())
+    factors = torch.tensor([1.0, 1.15, 0.87])
+    plain, shorter, longer = timbre.Timbre(factors, torch.ones(3, 80)).bank(filters)
+    assert torch.allclose(plain, filters, atol=1e-6)
+    assert torch.allclose(shorter.sum(1), filters.sum(1), rtol=1e-4)
+    tone = torch.zeros(201)
+    tone[50] = 1  # 2 kHz: heard where lower or higher tones were
+    heard = [int((bank @ tone).argmax()) for bank in (plain, shorter, longer)]
+    assert heard[2] < heard[0] < heard[1]
+
+
+def test_timbres_differ_from_window_to_window_and_not_from_run_to_run() -> None:
+    first, second = (timbre.draw(40, 80, random.Random(5), 1.0) for _ in range(2))
+    assert torch.equal(first.stretch, second.stretch)
+    assert torch.equal(first.colour, second.colour)
+    assert 10 < len(set(first.stretch.tolist())) < 40  # some are left as they are
+    assert torch.equal(timbre.draw(40, 80, random.Random(5), 0.0).stretch, torch.ones(40))
+
+
+def test_a_pause_within_a_sentence_moves_what_follows() -> None:
+    pcm = np.full(16_000, 1_000, np.int16)
+    words = (Word("Good", 0.1, 0.5, sure=True), Word("morning.", 0.5, 0.9, sure=True))
+    said = Utterance("en", "somebody", "Good morning.", pcm, words).paused(1, 0.25)
+    assert said.words == (words[0], Word("morning.", 0.75, 1.15, sure=True))
+    assert len(said.pcm) == 20_000
+    assert not said.pcm[8_000:12_000].any()
+    assert (said.pcm[:7_900] == 1_000).all()
+    assert (said.pcm[12_100:] == 1_000).all()
+
+
 def test_a_lesson_can_be_learned(vocabulary: Vocabulary) -> None:
     torch.manual_seed(1)
     head = front(find(BUNDLED).path)
     student = Student(Size(128, 1, 4, vocabulary.rows), torch.from_numpy(head.filters.copy()), vocabulary.rest_bias)
     sound = np.random.default_rng(1).standard_normal(128 * 320).astype(np.float32) * np.float32(0.1)
     window = Window("en", sound, [[Word("Hello", 0.5, 1.0, sure=True)]])
-    batch = collate([window], [lesson(window, vocabulary, random.Random(1))], vocabulary)
+    as_it_is = timbre.draw(1, 80, random.Random(1), 0.0)
+    batch = collate([window], [lesson(window, vocabulary, random.Random(1))], vocabulary, as_it_is)
     optimizer = torch.optim.AdamW(student.parameters(), lr=3e-3)
     losses = []
     for _ in range(12):

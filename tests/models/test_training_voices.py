@@ -1,13 +1,15 @@
-"""The synthesisers tell when words are said; they are needed for it (Debian: libespeak-ng1, libflite1)."""
+"""The synthesisers tell when words are said; they are needed for it (see docs/training.md)."""
 
 from __future__ import annotations
 
 import ctypes.util
+import shutil
 
 import numpy as np
 import pytest
 
 from models.training.espeak import Espeak
+from models.training.festival import Festival
 from models.training.flite import Flite
 from models.training.utterance import PEAK, Utterance
 
@@ -41,3 +43,14 @@ def test_espeak_tells_word_starts() -> None:
 def test_flite_tells_word_starts() -> None:
     said = check(Flite().say("slt", SENTENCE))
     assert all(word.sure for word in said.words)
+
+
+@pytest.mark.skipif(shutil.which("festival") is None, reason="festival is not installed")
+def test_festival_tells_word_starts() -> None:
+    with Festival() as festival:
+        said = check(festival.say("ked", SENTENCE))
+        slower = check(festival.say("ked", SENTENCE, stretch=1.25, pitch=0.9))
+        assert len(slower.pcm) == pytest.approx(len(said.pcm) * 1.25, rel=0.05)
+        larger = check(festival.say("ked", SENTENCE, size=1.1))
+        assert len(larger.pcm) == pytest.approx(len(said.pcm) / 1.1, rel=0.02)
+        assert np.array_equal(check(festival.say("ked", SENTENCE)).pcm, said.pcm)
