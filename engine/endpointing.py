@@ -93,7 +93,7 @@ class Endpointer:
             return
         self._run = 0 if speech else self._run + 1
         if speech:
-            self.utterances[-1] = replace(current, speech_end=self._position)
+            self.utterances[-1] = Utterance(current.begin, self._position)
         elif self._run >= self._silence_frames:
             self.close()
 
