@@ -9,12 +9,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from models.training import timbre
 from models.training.lesson import NOWHERE, STEP_S, UNASKED, Lesson, silent_target, write
+from models.training.network import MEL_BANDS
 from models.training.vocabulary import END, START
 
 if TYPE_CHECKING:
     from random import Random
 
+    from models.training.timbre import Timbre
     from models.training.vocabulary import Vocabulary
     from models.training.windows import Stage, Window, Windows
 
@@ -28,7 +31,8 @@ class Batch:
 
     `spoken`, `heard`: int64 positions (windows, n, 2), first and one past the last, of the sound of the token that is
     read, and of the one that is foretold; both 0 where there is none. `letters`: int64, all windows' one after
-    another; `lengths`: int64 (windows,), how many are whose. `recalling`: see `windows.Stage`.
+    another; `lengths`: int64 (windows,), how many are whose. `timbre`: what the windows are heard with. `recalling`:
+    see `windows.Stage`.
     """
 
     sound: Tensor
@@ -38,6 +42,7 @@ class Batch:
     heard: Tensor
     letters: Tensor
     lengths: Tensor
+    timbre: Timbre
     recalling: bool
 
 
@@ -45,10 +50,13 @@ def draw(windows: Windows, vocabulary: Vocabulary, shape: tuple[int, int], stage
     """A batch of `shape`: windows, and encoder positions of each."""
     drawn = [windows.draw(shape[1], stage, rng) for _ in range(shape[0])]
     lessons = [write(window, vocabulary, rng, recalling=stage.recalling) for window in drawn]
-    return collate(drawn, lessons, vocabulary, recalling=stage.recalling)
+    speakers = timbre.draw(shape[0], MEL_BANDS, rng, stage.strength)
+    return collate(drawn, lessons, vocabulary, speakers, recalling=stage.recalling)
 
 
-def collate(windows: list[Window], lessons: list[Lesson], vocabulary: Vocabulary, *, recalling: bool = True) -> Batch:
+def collate(
+    windows: list[Window], lessons: list[Lesson], vocabulary: Vocabulary, speakers: Timbre, *, recalling: bool = True
+) -> Batch:
     """Put windows of one length and their lessons together."""
     positions = len(windows[0].sound) // 320
     width = max(len(lesson.tokens) for lesson in lessons) - 1
@@ -72,6 +80,7 @@ def collate(windows: list[Window], lessons: list[Lesson], vocabulary: Vocabulary
         torch.from_numpy(spans[1]),
         torch.tensor([letter for lesson in lessons for letter in lesson.letters], dtype=torch.int64),
         torch.tensor([len(lesson.letters) for lesson in lessons]),
+        speakers,
         recalling,
     )
 

@@ -22,9 +22,11 @@ if TYPE_CHECKING:
 SPEAKERS: Final = (
     ("en", "espeak-ng"),
     ("en", "flite"),
+    ("en", "festival"),
     ("de", "espeak-ng"),
     ("en", "espeak-ng, known"),
     ("en", "flite, known"),
+    ("en", "festival, known"),
     ("de", "espeak-ng, known"),
 )
 """Language and synthesiser; "known" are voices that were learned from, the others those that never were."""
@@ -126,7 +128,7 @@ class Evaluation:
 
     def _languages(self) -> None:
         print("\n## Language detected right\n")
-        for speaker in SPEAKERS[:3]:
+        for speaker in SPEAKERS[:4]:
             asked = [self._examiner.single(*speaker) for _ in range(self._count(100))]
             right = sum(self._listener.detect(question.sound) == question.language for question in asked)
             print(f"- {' '.join(speaker)}: {right} of {len(asked)}", flush=True)

@@ -107,6 +107,8 @@ class Examiner:
             name, held_out = synthesiser.removesuffix(KNOWN), not synthesiser.endswith(KNOWN)
             if name == "flite":
                 said = self._voices.flite(text, self._rng, held_out=held_out)
+            elif name == "festival":
+                said = self._voices.festival(text, self._rng, held_out=held_out)
             else:
                 said = self._voices.espeak(language, text, self._rng, held_out=held_out)
             if said is not None:

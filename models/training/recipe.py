@@ -18,8 +18,8 @@ MIXED: Final = {128: 0.1, 192: 0.12, 256: 0.16, 384: 0.16, 512: 0.14, 768: 0.12,
 LONG: Final = {128: 0.1, 192: 0.1, 256: 0.12, 384: 0.13, 512: 0.13, 768: 0.14, 1024: 0.1, 1500: 0.18}
 """Shares of the steps by positions of their windows."""
 
-FLITE: Final = 0.45
-"""Share of flite's voices in the English windows of the last steps; before, it is that of the corpus, 0.4."""
+RECORDED: Final = 0.5
+"""Share of recorded persons' voices in the English windows of the last steps; before, it is that of the corpus."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +42,7 @@ class Recipe:
     aided: int = 3_000
     """Until then, the auxiliary losses weigh more, and the top layer looks ahead (`windows.Stage.recalling`)."""
     long: int = 4_000
-    """The last steps: more long windows, and more of flite."""
+    """The last steps: more long windows, and more of the voices of recorded persons."""
     matrix_rate: float = 0.015
     matrix_decay: float = 0.02
     other_rate: float = 2e-3
@@ -67,7 +67,7 @@ class Recipe:
     def draw(self, step: int, rng: Random) -> tuple[tuple[int, int], Stage]:
         """Windows and positions of a step, and how hard they are."""
         late = step >= self.steps - self.long
-        shares, stage = (LONG if late else MIXED), Stage(1.0, 0.3, step >= self.aided, FLITE if late else None)
+        shares, stage = (LONG if late else MIXED), Stage(1.0, 0.3, step >= self.aided, RECORDED if late else None)
         if step < self.clean:
             shares, stage = SHORT, Stage(0.0, 0.8)
         elif step < self.mild:

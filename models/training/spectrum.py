@@ -16,7 +16,7 @@ HOP: Final = 160
 
 
 def log_mel(samples: Tensor, filters: Tensor) -> Tensor:
-    """Float32 samples (batch, n) at 16 kHz to (batch, bands, n / 160); `filters`: (bands, 201)."""
+    """Float32 samples (batch, n) at 16 kHz to (batch, bands, n / 160); `filters`: (bands, 201), or one set for each."""
     padded = functional.pad(samples, (0, FFT // 2))
     padded = torch.cat([samples[:, 1 : FFT // 2 + 1].flip(1), padded], 1)
     spectrum = torch.stft(padded, FFT, HOP, window=torch.hann_window(FFT), center=False, return_complex=True)

@@ -74,7 +74,7 @@ class Student(nn.Module):
     def forward(self, batch: Batch) -> Losses:
         """The losses of a batch."""
         with torch.no_grad(), torch.autocast("cpu", enabled=False):
-            mel = log_mel(batch.sound, self.filters)
+            mel = log_mel(batch.sound, batch.timbre.bank(self.filters))
         sound = self.encoder(mel)
         embedding = self.embedding()
         following, recalling = RECALLING if batch.recalling else AT_FIRST

@@ -22,6 +22,9 @@ KEPT: Final = 320
 PEAK: Final = 16_384
 """Of 32768: every utterance is stored with this peak."""
 
+FADE: Final = 80
+"""Samples (5 ms) in which speech falls silent where it is cut, and comes back."""
+
 Pcm = NDArray[np.int16]
 
 
@@ -44,6 +47,20 @@ class Utterance:
     text: str
     pcm: Pcm
     words: tuple[Word, ...]
+
+    def paused(self, before: int, seconds: float) -> Utterance:
+        """The same with a pause before its word of that number, as a speaker makes who thinks."""
+        at, gap = int(self.words[before].start * RATE), int(seconds * RATE)
+        fade = np.linspace(0, 1, min(FADE, at, len(self.pcm) - at), dtype=np.float32)
+        first, then = self.pcm[:at].copy(), self.pcm[at:].copy()
+        first[at - len(fade) :] = first[at - len(fade) :] * fade[::-1]
+        then[: len(fade)] = then[: len(fade)] * fade
+        words = [
+            word if index < before else replace(word, start=word.start + gap / RATE, end=word.end + gap / RATE)
+            for index, word in enumerate(self.words)
+        ]
+        words[before - 1] = replace(words[before - 1], end=min(words[before - 1].end, at / RATE))
+        return replace(self, pcm=np.concatenate([first, np.zeros(gap, np.int16), then]), words=tuple(words))
 
 
 def finish(language: str, voice: str, words: Sequence[Word], audio: Pcm, rate: float) -> Utterance | None:

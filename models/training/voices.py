@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from models.training.espeak import Espeak
+from models.training.festival import Festival
 from models.training.flite import Flite
 
 if TYPE_CHECKING:
@@ -32,17 +33,27 @@ VARIANTS: Final = (
 HELD_OUT: Final = ("Annie", "Michael", "boris", "david", "f4", "iven3", "linda", "m5", "max", "steph2")
 """Those that the model never hears while it learns."""
 
-FLITE: Final = ("kal16", "rms", "slt")
-FLITE_HELD_OUT: Final = "awb"
-"""flite's voices, likewise."""
+FLITE: Final = ("awb", "rms", "slt")
+FLITE_HELD_OUT: Final = "kal16"
+FESTIVAL: Final = "ked"
+FESTIVAL_HELD_OUT: Final = "slt-hts"
+"""The voices of the others, likewise. `slt-hts` is of the same person as flite's `slt`, made by another method."""
+
+SHARE_OF_FESTIVAL: Final = 0.28
+"""Of the sentences by those that speak with a recorded person's voice: one of four."""
 
 
 class Voices:
-    """Both synthesisers."""
+    """All synthesisers."""
 
     def __init__(self) -> None:
         self._espeak = Espeak()
         self._flite = Flite()
+        self._festival = Festival()
+
+    def close(self) -> None:
+        """Let go of them."""
+        self._festival.close()
 
     def espeak(self, language: str, text: str, rng: Random, *, held_out: bool = False) -> Utterance | None:
         """Let a voice of espeak-ng say a sentence in its own way: 110 to 215 words a minute, any pitch."""
@@ -54,5 +65,16 @@ class Voices:
     def flite(self, text: str, rng: Random, *, held_out: bool = False) -> Utterance | None:
         """Let one of flite's voices say an English sentence in its own way."""
         voice = FLITE_HELD_OUT if held_out else rng.choice(FLITE)
-        stretch, pitch, size = rng.uniform(0.8, 1.25), rng.uniform(0.85, 1.2), rng.uniform(0.92, 1.1)
-        return self._flite.say(voice, text, stretch=stretch, pitch=pitch, size=size)
+        return self._flite.say(voice, text, **_manner(rng))
+
+    def festival(self, text: str, rng: Random, *, held_out: bool = False) -> Utterance | None:
+        """Let one of festival's voices say an English sentence in its own way."""
+        return self._festival.say(FESTIVAL_HELD_OUT if held_out else FESTIVAL, text, **_manner(rng))
+
+    def recorded(self, text: str, rng: Random) -> Utterance | None:
+        """Let one of those with a recorded person's voice, which are learned from, say an English sentence."""
+        return (self.festival if rng.random() < SHARE_OF_FESTIVAL else self.flite)(text, rng)
+
+
+def _manner(rng: Random) -> dict[str, float]:
+    return {"stretch": rng.uniform(0.8, 1.25), "pitch": rng.uniform(0.85, 1.2), "size": rng.uniform(0.9, 1.12)}

@@ -19,12 +19,18 @@ if TYPE_CHECKING:
 STEP: Final = 320
 """Samples a position of the encoder (20 ms)."""
 
+RECORDED: Final = ("flite", "festival")
+"""What voices begin with that are of recorded persons."""
+
 SHARE_OF_GERMAN: Final = 0.38
 SILENT: Final = 0.05
 """Share of the windows in which nobody speaks."""
 
 SHORT: Final = 384
 """Positions of a window (7.7 s) up to which `Stage.single` holds; in longer ones single sentences are rarer."""
+
+HESITANT: Final = 0.15
+"""Share of the sentences with a pause within."""
 
 NEARLY: Final = 0.04
 """Seconds of its end that a word may lose and still be heard."""
@@ -51,13 +57,13 @@ class Stage:
 
     `strength`: see `Surroundings.record`. `single`: share of windows with one sentence. `recalling`: whether the
     decoder's top layer is to look at the token just read, as whisper.cpp's DTW takes it, and not at the one that comes
-    next. `flite`: share of flite's voices in English windows, None for theirs in the corpus.
+    next. `recorded`: share of the voices of recorded persons in English windows, None for theirs in the corpus.
     """
 
     strength: float
     single: float
     recalling: bool = False
-    flite: float | None = None
+    recorded: float | None = None
 
 
 class Windows:
@@ -67,13 +73,13 @@ class Windows:
         self._corpus = corpus
         self._surroundings = surroundings
         self._numbers: dict[str, list[int]] = {"en": [], "de": []}
-        self._flite: list[int] = []
+        self._recorded: list[int] = []
         self._espeak: list[int] = []
-        """English utterances by their synthesiser."""
+        """English utterances by the kind of their voice."""
         for number, entry in enumerate(corpus.entries):
             self._numbers[entry[2]].append(number)
             if entry[2] == "en":
-                (self._flite if entry[3].startswith("flite") else self._espeak).append(number)
+                (self._recorded if entry[3].startswith(RECORDED) else self._espeak).append(number)
 
     def draw(self, positions: int, stage: Stage, rng: Random) -> Window:
         """A window of that many encoder positions."""
@@ -91,8 +97,8 @@ class Windows:
         return window
 
     def _any(self, language: str, stage: Stage, rng: Random) -> Utterance:
-        if language == "en" and stage.flite is not None:
-            return self._corpus.utterance(rng.choice(self._flite if rng.random() < stage.flite else self._espeak))
+        if language == "en" and stage.recorded is not None:
+            return self._corpus.utterance(rng.choice(self._recorded if rng.random() < stage.recorded else self._espeak))
         return self._corpus.utterance(rng.choice(self._numbers[language]))
 
     def _nobody(self, window: Window, end: int, rng: Random) -> None:
@@ -111,6 +117,8 @@ class Windows:
         even, gain = rng.random() < 0.3, 1.0  # noqa: PLR2004
         while len(window.sentences) < most and at < end - RATE // 4:
             said = self._any(window.language, stage, rng)
+            if len(said.words) > 1 and rng.random() < HESITANT:
+                said = said.paused(rng.randrange(1, len(said.words)), rng.uniform(0.05, 0.6))
             skipped = 0
             if not window.sentences and rng.random() < 0.12:  # noqa: PLR2004 - the window begins within a sentence
                 at, skipped = 0, rng.randrange(len(said.pcm) * 3 // 4)
