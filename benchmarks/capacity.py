@@ -15,18 +15,20 @@ from typing import TYPE_CHECKING, Final
 
 import trio
 
-from benchmarks import plots, show
+from benchmarks import offline, plots, show
 from benchmarks.crowd import agendas, talk
 from benchmarks.options import parser, run
 from benchmarks.overload import Overload, overload
 from benchmarks.score import score
+from benchmarks.speech import Speech
 from benchmarks.summary import Summary, summarise
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from benchmarks.options import Bench
+    from benchmarks.speech import Silence
     from benchmarks.subject import Subject
 
 MODULE: Final = "benchmarks.capacity"
@@ -98,12 +100,14 @@ def measure(asked: Bench, arguments: argparse.Namespace) -> None:
         )
         beyond = None
         if arguments.overload_seconds:
-            beyond = overload(asked, subject, 2 * max(1, held), arguments.overload_seconds)
+            load = agendas("conversation", 2 * max(1, held), seconds=arguments.overload_seconds, connections=1)
+            beyond = overload(asked, subject, load)
+    missing = None if beyond is None or asked.url else missing_offline(asked, load)
     figures: dict[str, object] = {
         "limit_s": arguments.limit,
         "streams_held": held,
         "probes": [probe.figures() for probe in probes],
-        "overload": None if beyond is None else {**asdict(beyond), "words": None},
+        "overload": None if beyond is None else {**asdict(beyond), "words": None, "missing_offline": missing},
     }
     samples = {"witness_words": [[one.sent, round(one.seconds, 3)] for one in beyond.words] if beyond else []}
     path = asked.result("capacity", figures, samples).save(asked.folder)
@@ -117,7 +121,17 @@ def measure(asked: Bench, arguments: argparse.Namespace) -> None:
     _show(asked, arguments.limit, held, probes)
     if beyond is not None:
         _show_overload(asked, beyond)
+    if missing is not None:
+        print(f"Of the load's words the same model misses {missing} offline, too.")
     print(path)
+
+
+def missing_offline(asked: Bench, load: Sequence[Sequence[Speech | Silence]]) -> int:
+    """How many words of the load no server could have delivered with this model."""
+    speeches = [speech for plan in load for speech in plan if isinstance(speech, Speech)]
+    with show.progress("offline", sum(speech.seconds for speech in speeches)) as advance:
+        once = offline.decode(asked.model_path, asked.audio_ctx_floor, speeches, on_seconds=advance)
+    return once.missing(speeches)
 
 
 def _show(asked: Bench, limit: float, held: int, probes: list[Probe]) -> None:

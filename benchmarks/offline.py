@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from benchmarks.alignment import align
 from benchmarks.speech import RATE
 from engine.text import ends_sentence
 from engine.types import Window
@@ -37,6 +38,11 @@ class Pass:
     heard: tuple[tuple[str, ...], ...]
     audio_seconds: float
     cpu_seconds: float
+
+    def missing(self, speeches: Iterable[Speech]) -> int:
+        """Words of those speeches that the model leaves out even so."""
+        each = zip(self.heard, speeches, strict=True)
+        return sum(len(align(heard, (word.text for word in speech.words)).missing) for heard, speech in each)
 
 
 def decode(

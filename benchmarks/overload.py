@@ -15,7 +15,7 @@ import trio
 
 from benchmarks import show
 from benchmarks.client import stream
-from benchmarks.crowd import agendas, talk
+from benchmarks.crowd import talk
 from benchmarks.score import Latency, score, utterances
 from benchmarks.speech import conversation
 from benchmarks.subject import SubjectError
@@ -66,9 +66,9 @@ class Overload:
     memory: tuple[float, float] | None
 
 
-def overload(asked: Bench, subject: Subject, streams: int, seconds: float) -> Overload:
-    """Load a server for so many seconds. Raises `SubjectError` if the load does not end before the witness does."""
-    load = agendas("conversation", streams, seconds=seconds, connections=1)
+def overload(asked: Bench, subject: Subject, load: Sequence[Sequence[Speech | Silence]]) -> Overload:
+    """Load a server with these plans. Raises `SubjectError` if the load does not end before the witness does."""
+    streams, seconds = len(load), max(sum(speech.seconds for speech in plan) for plan in load)
     witness = conversation("en", BEFORE_SECONDS + seconds + AFTER_SECONDS, WITNESS_SEED)
     memory = [subject.resident_mib()] if subject.pid else []
     with show.progress(f"overload: {streams} streams beside one", witness.seconds) as advance:
@@ -123,7 +123,7 @@ async def _run(  # noqa: PLR0913, PLR0917 - the parts of one experiment
     asked: Bench,
     subject: Subject,
     witness: Speech,
-    load: list[list[Speech | Silence]],
+    load: Sequence[Sequence[Speech | Silence]],
     memory: list[float],
     advance: Callable[[float], None],
 ) -> tuple[Journal, list[Journal]]:

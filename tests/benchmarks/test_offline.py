@@ -7,7 +7,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from benchmarks.offline import SHORT_WINDOWS, decode, pieces
+from benchmarks.offline import SHORT_WINDOWS, Pass, decode, pieces
 from benchmarks.speech import RATE, Speech, conversation, of_clip, recorded
 from engine.text import ends_sentence
 from models.library import BUNDLED, find
@@ -42,3 +42,8 @@ def test_a_clip_of_one_sentence_is_decoded_too() -> None:
     assert once.heard[0]
     assert sum(told) == pytest.approx(once.audio_seconds, abs=0.01)
     assert once.cpu_seconds > 0
+
+
+def test_words_that_the_model_leaves_out_offline_are_counted() -> None:
+    said = [word.text for word in SPEECHES[0].words]
+    assert Pass((tuple(said), tuple(said[:-2])), 1.0, 1.0).missing([SPEECHES[0], SPEECHES[0]]) == 2
