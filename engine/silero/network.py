@@ -58,7 +58,11 @@ SILENCE: Final = State(np.zeros(CONTEXT, np.float32), np.zeros(WIDTH, np.float32
 
 
 class Network:
-    """The weights, 1 MB for any number of streams. Reads them when it is made."""
+    """The weights, 1 MB for any number of streams. Reads them when it is made.
+
+    It hears one frame at a time: the products are then so small that OpenBLAS does them in the calling thread. Three
+    frames at once set its other threads spinning, for more than 1 ms a frame instead of 0.05.
+    """
 
     def __init__(self) -> None:
         with np.load(WEIGHTS) as file:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import random
+from contextlib import closing
 from dataclasses import astuple, dataclass
 from itertools import repeat
 from multiprocessing import get_context
@@ -81,15 +82,15 @@ def _block(task: tuple[int, range]) -> list[Utterance]:
 
 def spoken(seed: int, numbers: range) -> Iterator[Utterance]:
     """Speak the sentences of these numbers."""
-    voices, grammars = Voices(), {language: load(language) for language in ("en", "de")}
-    for number in numbers:
-        rng = random.Random(f"{seed} {number}")
-        language = "de" if rng.random() < SHARE_OF_GERMAN else "en"
-        text = grammars[language].sentence(rng)
-        if language == "en" and rng.random() < SHARE_OF_RECORDED:
-            said = voices.recorded(text, rng)
-        else:
-            said = voices.espeak(language, text, rng)
-        if said is not None:
-            yield said
-    voices.close()
+    grammars = {language: load(language) for language in ("en", "de")}
+    with closing(Voices()) as voices:
+        for number in numbers:
+            rng = random.Random(f"{seed} {number}")
+            language = "de" if rng.random() < SHARE_OF_GERMAN else "en"
+            text = grammars[language].sentence(rng)
+            if language == "en" and rng.random() < SHARE_OF_RECORDED:
+                said = voices.recorded(text, rng)
+            else:
+                said = voices.espeak(language, text, rng)
+            if said is not None:
+                yield said

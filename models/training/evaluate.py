@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections import defaultdict
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -58,6 +59,10 @@ class Evaluation:
         self._examiner = Examiner()
         self._size = size
         self._times: defaultdict[str, list[float]] = defaultdict(list)
+
+    def close(self) -> None:
+        """Let go of the synthesisers."""
+        self._examiner.close()
 
     def run(self) -> None:
         """Print everything."""
@@ -152,11 +157,11 @@ def main() -> None:
     parser.add_argument("--size", type=float, default=1.0, help="share of the questions (default: %(default)s)")
     parser.add_argument("--clips", type=Path, metavar="FOLDER", help="hear these instead (see models.training.clips)")
     arguments = parser.parse_args()
-    evaluation = Evaluation(arguments.model or find(BUNDLED).path, arguments.size)
-    if arguments.clips:
-        evaluation.clips(arguments.clips)
-    else:
-        evaluation.run()
+    with closing(Evaluation(arguments.model or find(BUNDLED).path, arguments.size)) as evaluation:
+        if arguments.clips:
+            evaluation.clips(arguments.clips)
+        else:
+            evaluation.run()
 
 
 if __name__ == "__main__":

@@ -50,6 +50,10 @@ class Examiner:
         self._grammars = {language: load(language) for language in LANGUAGES}
         self._surroundings = Surroundings(seed=1_000)
 
+    def close(self) -> None:
+        """Let go of the synthesisers."""
+        self._voices.close()
+
     def single(self, language: str, synthesiser: str) -> Question:
         """One sentence."""
         return self._lay(language, synthesiser, [self._say(language, synthesiser)], BEFORE, AFTER)

@@ -9,14 +9,11 @@ from __future__ import annotations
 import subprocess
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Final, Self
+from typing import Final
 
 import soundfile
 
 from models.training.utterance import Utterance, Word, finish
-
-if TYPE_CHECKING:
-    from types import TracebackType
 
 VOICES: Final = {"ked": ("ked_diphone", 105.0, 15.0), "slt-hts": ("cmu_us_slt_arctic_hts", 165.0, 34.0)}
 """Festival's names for them, and what they speak at by themselves: mean and deviation of the pitch (Hz)."""
@@ -36,7 +33,7 @@ SAY: Final = """(begin
 
 
 class Festival:
-    """One process, which speaks a sentence at a time. Use as a context manager, or call `close`."""
+    """One process, which speaks a sentence at a time, until `close`."""
 
     def __init__(self) -> None:
         self._folder = TemporaryDirectory()
@@ -48,12 +45,6 @@ class Festival:
             text=True,
             encoding="ascii",
         )
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self.close()
 
     def close(self) -> None:
         """End the process."""

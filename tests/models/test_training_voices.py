@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes.util
 import shutil
+from contextlib import closing
 
 import numpy as np
 import pytest
@@ -47,7 +48,7 @@ def test_flite_tells_word_starts() -> None:
 
 @pytest.mark.skipif(shutil.which("festival") is None, reason="festival is not installed")
 def test_festival_tells_word_starts() -> None:
-    with Festival() as festival:
+    with closing(Festival()) as festival:
         said = check(festival.say("ked", SENTENCE))
         slower = check(festival.say("ked", SENTENCE, stretch=1.25, pitch=0.9))
         assert len(slower.pcm) == pytest.approx(len(said.pcm) * 1.25, rel=0.05)
