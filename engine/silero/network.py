@@ -74,7 +74,7 @@ class Network:
         features = _relu(_columns(state.context, frame) @ weights.first + weights.first_bias)
         padded = np.zeros((6, features.shape[1]), np.float32)
         padded[1:5] = features
-        pairs = np.stack((padded[0:3].ravel(), padded[2:5].ravel()))  # a stride of two columns: every other one
+        pairs = np.concatenate((padded[0:3], padded[2:5])).reshape(2, -1)  # a stride of two columns: every other one
         features = _relu(pairs @ weights.second + weights.second_bias)
         features = _relu(features.ravel() @ weights.third + weights.third_bias)
         features = _relu(features @ weights.fourth + weights.fourth_bias)
