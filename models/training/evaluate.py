@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import argparse
 from collections import defaultdict
-from contextlib import closing
+from dataclasses import dataclass
 from functools import partial
+from multiprocessing import get_context
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -50,58 +51,99 @@ EARS: Final[dict[str, Ear]] = {
 }
 
 
-class Evaluation:
-    """One model and its questions."""
+@dataclass(frozen=True, slots=True)
+class Findings:
+    """What came of a part: lines to print, and by method how far word starts are from the truth (seconds)."""
 
-    def __init__(self, model: Path, size: float) -> None:
+    lines: list[str]
+    times: dict[str, list[float]]
+
+
+class Part:
+    """A part of the examination, with questions of its own. Each of its methods that takes nothing is one."""
+
+    def __init__(self, model: Path, size: float, name: str) -> None:
         self._listener = Listener(model)
         self._timer = Listener(model, dtw=True)
-        self._examiner = Examiner()
+        self._examiner = Examiner(name)
         self._size = size
+        self._lines: list[str] = []
         self._times: defaultdict[str, list[float]] = defaultdict(list)
 
-    def close(self) -> None:
-        """Let go of the synthesisers."""
+    def findings(self) -> Findings:
+        """All that was found so far. Lets go of the synthesisers."""
         self._examiner.close()
+        return Findings(self._lines, dict(self._times))
 
-    def run(self) -> None:
-        """Print everything."""
-        examiner = self._examiner
-        self._table("One sentence", SINGLE, examiner.single)
-        self._table("Words in no order", DISORDERED, examiner.disordered, timed=False)
+    def single(self) -> None:
+        """One sentence."""
+        self._table("One sentence", SINGLE, self._examiner.single)
+
+    def disordered(self) -> None:
+        """Words in no order."""
+        self._table("Words in no order", DISORDERED, self._examiner.disordered, timed=False)
+
+    def many(self) -> None:
+        """Many sentences."""
         for seconds, count in MANY.items():
-            self._table(f"Many sentences with pauses, {seconds:.0f} s", count, partial(examiner.many, seconds))
-        self._table("One sentence, then 6 s of silence", TRAILING, examiner.trailing, timed=False)
-        self._table("Cut off in mid-word", CUT, examiner.cut, timed=False)
-        self._print_times()
-        self._languages()
-        self._nothing()
+            title = f"Many sentences with pauses, {seconds:.0f} s"
+            self._table(title, count, partial(self._examiner.many, seconds))
+
+    def trailing(self) -> None:
+        """Silence after it."""
+        self._table("One sentence, then 6 s of silence", TRAILING, self._examiner.trailing, timed=False)
+
+    def cut(self) -> None:
+        """Cut off."""
+        self._table("Cut off in mid-word", CUT, self._examiner.cut, timed=False)
+
+    def languages(self) -> None:
+        """The language."""
+        self._lines += ["", "### Language detected right", ""]
+        for speaker in SPEAKERS[:4]:
+            asked = [self._examiner.single(*speaker) for _ in range(self._count(100))]
+            right = sum(self._listener.detect(question.sound) == question.language for question in asked)
+            self._lines.append(f"- {' '.join(speaker)}: {right} of {len(asked)}")
+
+    def nothing(self) -> None:
+        """Nobody speaks."""
+        self._lines += ["", "### Windows without speech in which words are heard", ""]
+        for kind in ("silence", "noise", "music"):
+            for timestamps in (False, True):
+                heard = [
+                    self._listener.hear(self._examiner.nothing(kind, seconds), "en", timestamps=timestamps)
+                    for seconds in np.linspace(1, 29, self._count(40))
+                ]
+                wrong = sum(any(plain(word.text) for word in words) for words in heard)
+                self._lines.append(f"- {kind}, timestamps {'on' if timestamps else 'off'}: {wrong} of {len(heard)}")
 
     def clips(self, folder: Path) -> None:
-        """Print how each clip of a folder is heard."""
-        self._times.clear()
-        print(f"\n## Clips: words wrong\n\n| clip | words | {' | '.join(EARS)} |\n|---|---|{'---|' * len(EARS)}")
+        """How each clip of a folder is heard."""
+        self._head("Clips: words wrong", "clip", list(EARS))
         for name, question in questions(folder).items():
             scores = [self._score([question], ear) for ear in EARS.values()]
             self._time([question])
-            print(f"| {name} | {scores[0].words} | {' | '.join(str(score.errors) for score in scores)} |", flush=True)
-        self._print_times()
+            self._row(name, scores[0].words, [str(score.errors) for score in scores])
 
     def _count(self, count: int) -> int:
         return max(1, round(count * self._size))
 
+    def _head(self, title: str, first: str, columns: list[str]) -> None:
+        self._lines += ["", f"### {title}", "", f"| {first} | words | {' | '.join(columns)} |"]
+        self._lines.append(f"|---|---|{'---|' * len(columns)}")
+
+    def _row(self, name: str, words: int, cells: list[str]) -> None:
+        self._lines.append(f"| {name} | {words} | {' | '.join(cells)} |")
+
     def _table(self, title: str, count: int, draw: Callable[[str, str], Question], *, timed: bool = True) -> None:
-        print(f"\n## {title}: word error rate\n")
-        print(f"| speaker | words | {' | '.join(EARS)} | noise, off, fitting |\n|---|---|{'---|' * (len(EARS) + 1)}")
+        self._head(f"{title}: word error rate", "speaker", [*EARS, "noise, off, fitting"])
         for speaker in SPEAKERS:
             asked = [draw(*speaker) for _ in range(self._count(count))]
             noisy = [self._examiner.noisy(question) for question in asked]
-            scores = [self._score(asked, ear) for ear in EARS.values()]
+            scores = [*(self._score(asked, ear) for ear in EARS.values()), self._score(noisy, (False, None))]
             if timed:
                 self._time(asked)
-            scores.append(self._score(noisy, (False, None)))
-            cells = " | ".join(f"{score.rate:.1%}" for score in scores)
-            print(f"| {' '.join(speaker)} | {scores[0].words} | {cells} |", flush=True)
+            self._row(" ".join(speaker), scores[0].words, [f"{score.rate:.1%}" for score in scores])
 
     def _score(self, asked: Iterable[Question], ear: Ear) -> Score:
         score = Score()
@@ -122,32 +164,27 @@ class Evaluation:
                         found = heard[j].by_token if timestamps else heard[j].by_dtw
                         self._times[method].append(found - question.words[i].start)
 
-    def _print_times(self) -> None:
-        print("\n## Word starts: error in ms\n")
-        print("| method | words | median | 90th percentile | bias |\n|---|---|---|---|---|")
-        for method, errors in self._times.items():
-            off = np.array(errors) * 1000
-            size = np.abs(off)
-            middle, most = np.percentile(size, [50, 90])
-            print(f"| {method} | {len(off)} | {middle:.0f} | {most:.0f} | {np.median(off):+.0f} |")
 
-    def _languages(self) -> None:
-        print("\n## Language detected right\n")
-        for speaker in SPEAKERS[:4]:
-            asked = [self._examiner.single(*speaker) for _ in range(self._count(100))]
-            right = sum(self._listener.detect(question.sound) == question.language for question in asked)
-            print(f"- {' '.join(speaker)}: {right} of {len(asked)}", flush=True)
+PARTS: Final = ("single", "disordered", "many", "trailing", "cut", "languages", "nothing")
 
-    def _nothing(self) -> None:
-        print("\n## Windows without speech in which words are heard\n")
-        for kind in ("silence", "noise", "music"):
-            for timestamps in (False, True):
-                heard = [
-                    self._listener.hear(self._examiner.nothing(kind, seconds), "en", timestamps=timestamps)
-                    for seconds in np.linspace(1, 29, self._count(40))
-                ]
-                wrong = sum(any(plain(word.text) for word in words) for words in heard)
-                print(f"- {kind}, timestamps {'on' if timestamps else 'off'}: {wrong} of {len(heard)}")
+
+def examine(task: tuple[Path, float, str]) -> Findings:
+    """Do one part, alone in its process."""
+    model, size, name = task
+    part = Part(model, size, name)
+    getattr(part, name)()
+    return part.findings()
+
+
+def print_times(times: dict[str, list[float]]) -> None:
+    """Print how far word starts are from the truth."""
+    print(
+        "\n### Word starts: error in ms\n\n| method | words | median | 90th percentile | bias |\n|---|---|---|---|---|"
+    )
+    for method, errors in times.items():
+        off = np.array(errors) * 1000
+        middle, most = np.percentile(np.abs(off), [50, 90])
+        print(f"| {method} | {len(off)} | {middle:.0f} | {most:.0f} | {np.median(off):+.0f} |")
 
 
 def main() -> None:
@@ -155,13 +192,23 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m models.training.evaluate", description=__doc__)
     parser.add_argument("model", type=Path, nargs="?", help="ggml file (default: the bundled one)")
     parser.add_argument("--size", type=float, default=1.0, help="share of the questions (default: %(default)s)")
+    parser.add_argument("--processes", type=int, default=2, help="parts done at a time (default: %(default)s)")
     parser.add_argument("--clips", type=Path, metavar="FOLDER", help="hear these instead (see models.training.clips)")
     arguments = parser.parse_args()
-    with closing(Evaluation(arguments.model or find(BUNDLED).path, arguments.size)) as evaluation:
-        if arguments.clips:
-            evaluation.clips(arguments.clips)
-        else:
-            evaluation.run()
+    model = arguments.model or find(BUNDLED).path
+    if arguments.clips:
+        part = Part(model, arguments.size, "clips")
+        part.clips(arguments.clips)
+        found = [part.findings()]
+    else:
+        with get_context("spawn").Pool(arguments.processes, maxtasksperchild=1) as pool:
+            found = pool.map(examine, [(model, arguments.size, name) for name in PARTS], chunksize=1)
+    times: defaultdict[str, list[float]] = defaultdict(list)
+    for part_found in found:
+        print("\n".join(part_found.lines))
+        for method, errors in part_found.times.items():
+            times[method] += errors
+    print_times(times)
 
 
 if __name__ == "__main__":

@@ -42,10 +42,10 @@ class Question:
 
 
 class Examiner:
-    """Draws questions, the same ones every time."""
+    """Draws questions, the same ones every time for the same name."""
 
-    def __init__(self) -> None:
-        self._rng = random.Random(SEED)
+    def __init__(self, name: str) -> None:
+        self._rng = random.Random(f"{SEED} {name}")
         self._voices = Voices()
         self._grammars = {language: load(language) for language in LANGUAGES}
         self._surroundings = Surroundings(seed=1_000)
