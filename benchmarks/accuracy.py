@@ -14,11 +14,9 @@ from typing import TYPE_CHECKING, Final
 import trio
 
 from benchmarks import offline, plots, show
-from benchmarks.alignment import align
-from benchmarks.crowd import agendas, talk
+from benchmarks.crowd import agendas, spoken, talk
 from benchmarks.options import parser, run
 from benchmarks.score import score
-from benchmarks.speech import Speech
 from benchmarks.summary import Summary, summarise
 
 if TYPE_CHECKING:
@@ -30,22 +28,11 @@ if TYPE_CHECKING:
 MODULE: Final = "benchmarks.accuracy"
 
 
-def offline_errors(once: offline.Pass, speeches: list[Speech]) -> tuple[int, int]:
-    """Words wrong, missing or invented offline, and words said."""
-    errors = said = 0
-    for heard, speech in zip(once.heard, speeches, strict=True):
-        true = [word.text for word in speech.words]
-        alignment = align(heard, true)
-        errors += alignment.wrong + len(alignment.missing) + alignment.invented
-        said += len(true)
-    return errors, said
-
-
 def measure(asked: Bench, arguments: argparse.Namespace) -> None:
     """Stream, decode offline, save and show. Raises `SubjectError` or `ModelError`."""
     plans = agendas("clips", 1, seconds=0.0, connections=0)
     plans += agendas("conversation", 1, seconds=arguments.seconds, connections=arguments.conversations)
-    speeches = [speech for plan in plans for speech in plan if isinstance(speech, Speech)]
+    speeches = spoken(plans)
     audio = sum(speech.seconds for speech in speeches)
     journals: list[Journal] = []
     with asked.subject() as subject, show.progress("streaming at 1x, one at a time", audio) as advance:
@@ -58,7 +45,9 @@ def measure(asked: Bench, arguments: argparse.Namespace) -> None:
     if asked.url is None:
         with show.progress("offline", audio) as advance:
             once = offline.decode(asked.model_path, asked.audio_ctx_floor, speeches, on_seconds=advance)
-        errors, said = offline_errors(once, speeches)
+        found = once.alignments(speeches)
+        errors = sum(each.wrong + len(each.missing) + each.invented for each in found)
+        said = sum(len(list(speech.words)) for speech in speeches)
         figures["offline_word_error_rate"] = round(errors / said, 4)
         rows.append(("word error rate offline, the same model", f"{errors / said:.1%}", "", "", f"{errors} of {said}"))
         rates["offline"] = {"wrong, missing or invented": 100 * errors / said}

@@ -16,11 +16,10 @@ from typing import TYPE_CHECKING, Final
 import trio
 
 from benchmarks import offline, plots, show
-from benchmarks.crowd import agendas, talk
+from benchmarks.crowd import agendas, spoken, talk
 from benchmarks.options import parser, run
 from benchmarks.overload import Overload, overload
 from benchmarks.score import score
-from benchmarks.speech import Speech
 from benchmarks.summary import Summary, summarise
 
 if TYPE_CHECKING:
@@ -28,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from benchmarks.options import Bench
-    from benchmarks.speech import Silence
+    from benchmarks.speech import Silence, Speech
     from benchmarks.subject import Subject
 
 MODULE: Final = "benchmarks.capacity"
@@ -128,10 +127,10 @@ def measure(asked: Bench, arguments: argparse.Namespace) -> None:
 
 def missing_offline(asked: Bench, load: Sequence[Sequence[Speech | Silence]]) -> int:
     """How many words of the load no server could have delivered with this model."""
-    speeches = [speech for plan in load for speech in plan if isinstance(speech, Speech)]
+    speeches = spoken(load)
     with show.progress("offline", sum(speech.seconds for speech in speeches)) as advance:
         once = offline.decode(asked.model_path, asked.audio_ctx_floor, speeches, on_seconds=advance)
-    return once.missing(speeches)
+    return sum(len(alignment.missing) for alignment in once.alignments(speeches))
 
 
 def _show(asked: Bench, limit: float, held: int, probes: list[Probe]) -> None:

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Final
 import trio
 
 from benchmarks.client import stream
-from benchmarks.speech import conversation, monologue, of_clip, recorded
+from benchmarks.speech import Speech, conversation, monologue, of_clip, recorded
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from benchmarks.client import Journal
-    from benchmarks.speech import Silence, Speech
+    from benchmarks.speech import Silence
 
 STAGGER: Final = 0.37
 """Seconds between the beginnings of two clients, so that they do not run in step."""
@@ -40,6 +40,11 @@ def agendas(source: str, streams: int, *, seconds: float, connections: int) -> l
         ]
         for stream in range(streams)
     ]
+
+
+def spoken(plans: Iterable[Iterable[Speech | Silence]]) -> list[Speech]:
+    """All speeches of those plans, without the silences."""
+    return [speech for plan in plans for speech in plan if isinstance(speech, Speech)]
 
 
 async def talk(

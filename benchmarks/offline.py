@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
+    from benchmarks.alignment import Alignment
     from benchmarks.speech import Speech
     from engine.types import Samples
 
@@ -39,10 +40,10 @@ class Pass:
     audio_seconds: float
     cpu_seconds: float
 
-    def missing(self, speeches: Iterable[Speech]) -> int:
-        """Words of those speeches that the model leaves out even so."""
+    def alignments(self, speeches: Iterable[Speech]) -> list[Alignment]:
+        """What was heard in each against what was said; `speeches` are those that were decoded."""
         each = zip(self.heard, speeches, strict=True)
-        return sum(len(align(heard, (word.text for word in speech.words)).missing) for heard, speech in each)
+        return [align(heard, (word.text for word in speech.words)) for heard, speech in each]
 
 
 def decode(

@@ -116,7 +116,7 @@ class Windowing:
 
         Word times share out all the sound, that of words at the window's end which were not recognised yet included,
         so the last words may seem to end later than they do. As a rule the window before this one held them, too.
-        (Without `sooner` and `LEAD_IN`, 20 of the words counted there were missing.)
+        (Of the words counted at `LEAD_IN`, 20 were missing without it and without looking sooner.)
         """
         sooner = min(ended, max(self._heard_before, ended - NEAR))
         place = self._endpointer.quietest(sooner - NEAR, max(ended, next_word) + NEAR // 4, otherwise=ended)

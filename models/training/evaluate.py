@@ -60,7 +60,7 @@ class Findings:
 
 
 class Part:
-    """A part of the examination, with questions of its own. Each of its methods that takes nothing is one."""
+    """A part of the examination, with questions of its own: one of the methods named in `PARTS`, or `clips`."""
 
     def __init__(self, model: Path, size: float, name: str) -> None:
         self._listener = Listener(model)
@@ -176,8 +176,13 @@ def examine(task: tuple[Path, float, str]) -> Findings:
     return part.findings()
 
 
-def print_times(times: dict[str, list[float]]) -> None:
-    """Print how far word starts are from the truth."""
+def show(found: Iterable[Findings]) -> None:
+    """Print each part as soon as it is done, and at last how far word starts are from the truth."""
+    times: defaultdict[str, list[float]] = defaultdict(list)
+    for part in found:
+        print("\n".join(part.lines), flush=True)
+        for method, errors in part.times.items():
+            times[method] += errors
     print(
         "\n### Word starts: error in ms\n\n| method | words | median | 90th percentile | bias |\n|---|---|---|---|---|"
     )
@@ -199,16 +204,10 @@ def main() -> None:
     if arguments.clips:
         part = Part(model, arguments.size, "clips")
         part.clips(arguments.clips)
-        found = [part.findings()]
+        show([part.findings()])
     else:
         with get_context("spawn").Pool(arguments.processes, maxtasksperchild=1) as pool:
-            found = pool.map(examine, [(model, arguments.size, name) for name in PARTS], chunksize=1)
-    times: defaultdict[str, list[float]] = defaultdict(list)
-    for part_found in found:
-        print("\n".join(part_found.lines))
-        for method, errors in part_found.times.items():
-            times[method] += errors
-    print_times(times)
+            show(pool.imap(examine, [(model, arguments.size, name) for name in PARTS]))
 
 
 if __name__ == "__main__":

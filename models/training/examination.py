@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -108,13 +109,12 @@ class Examiner:
     def _speak(self, draw: Callable[[random.Random], str], language: str, synthesiser: str) -> Utterance:
         while True:
             text = draw(self._rng)
-            name, held_out = synthesiser.removesuffix(KNOWN), not synthesiser.endswith(KNOWN)
-            if name == "flite":
-                said = self._voices.flite(text, self._rng, held_out=held_out)
-            elif name == "festival":
-                said = self._voices.festival(text, self._rng, held_out=held_out)
-            else:
-                said = self._voices.espeak(language, text, self._rng, held_out=held_out)
+            voices: dict[str, Callable[..., Utterance | None]] = {
+                "espeak-ng": partial(self._voices.espeak, language),
+                "flite": self._voices.flite,
+                "festival": self._voices.festival,
+            }
+            said = voices[synthesiser.removesuffix(KNOWN)](text, self._rng, held_out=not synthesiser.endswith(KNOWN))
             if said is not None:
                 return said
 

@@ -13,7 +13,7 @@ from typing import Final
 
 import soundfile
 
-from models.training.utterance import Utterance, Word, finish
+from models.training.utterance import Utterance, timed
 
 VOICES: Final = {"ked": ("ked_diphone", 105.0, 15.0), "slt-hts": ("cmu_us_slt_arctic_hts", 165.0, 34.0)}
 """Festival's names for them, and what they speak at by themselves: mean and deviation of the pitch (Hz)."""
@@ -67,10 +67,6 @@ class Festival:
         answer = answers.readline()
         if not answer:
             raise RuntimeError("festival ended; are festival, festvox-kdlpc16k and festvox-us-slt-hts installed?")
-        times, texts = [float(time) for time in answer.split()], text.split()
-        if len(times) != 2 * len(texts):
-            return None
+        times = [float(time) / size for time in answer.split()]
         audio, rate = soundfile.read(self._file, dtype="int16")
-        spans = zip(texts, times[::2], times[1::2], strict=True)
-        words = [Word(word, start / size, end / size, sure=True) for word, start, end in spans]
-        return finish("en", f"festival-{voice}", words, audio, rate * size)
+        return timed(f"festival-{voice}", text, list(zip(times[::2], times[1::2], strict=True)), audio, rate * size)

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from models.training.utterance import Utterance, Word, finish
+from models.training.utterance import Utterance, timed
 
 MEAN_PITCH: Final = {"slt": 170.0, "rms": 95.0, "awb": 120.0, "kal16": 100.0}
 """The voices, and about what they speak at by themselves (Hz)."""
@@ -63,8 +63,4 @@ class Flite:
             spans.append((first / size, last / size))
             item = self._lib.item_next(c.c_void_p(item))
         self._lib.delete_utterance(utterance)
-        texts = text.split()
-        if len(texts) != len(spans):
-            return None
-        words = [Word(word, *span, sure=True) for word, span in zip(texts, spans, strict=True)]
-        return finish("en", f"flite-{voice}", words, audio, rate)
+        return timed(f"flite-{voice}", text, spans, audio, rate)

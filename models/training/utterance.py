@@ -88,6 +88,18 @@ def finish(language: str, voice: str, words: Sequence[Word], audio: Pcm, rate: f
     return Utterance(language, voice, " ".join(word.text for word in words), pcm, moved)
 
 
+def timed(voice: str, text: str, spans: Sequence[tuple[float, float]], audio: Pcm, rate: float) -> Utterance | None:
+    """An English sentence of a synthesiser that says from when to when each of its words lasts; see `finish`.
+
+    None where its words are not those of `text`, or without sound.
+    """
+    texts = text.split()
+    if len(texts) != len(spans):
+        return None
+    words = [Word(word, *span, sure=True) for word, span in zip(texts, spans, strict=True)]
+    return finish("en", voice, words, audio, rate)
+
+
 def spread(words: Sequence[str], starts: Sequence[float | None], limits: Sequence[float], end: float) -> list[Word]:
     """Give every word a start and an end. All times in seconds.
 

@@ -10,7 +10,7 @@ import pytest
 from engine.silero.network import SILENCE, Network
 from engine.types import FRAME, SAMPLE_RATE, Samples
 from engine.vad import SileroDetector
-from tests.speech import Clip, clips
+from tests.speech import clips
 
 NOISE = np.random.default_rng(1).standard_normal(SAMPLE_RATE * 4).astype(np.float32)
 TIME = np.arange(SAMPLE_RATE * 4) / SAMPLE_RATE
@@ -21,10 +21,6 @@ def network() -> Network:
     return Network()
 
 
-def samples(clip: Clip) -> Samples:
-    return np.frombuffer(clip.pcm, np.int16).astype(np.float32) / np.float32(32_768)
-
-
 def frames(audio: Samples) -> list[Samples]:
     return [audio[start : start + FRAME] for start in range(0, len(audio) - FRAME + 1, FRAME)]
 
@@ -33,14 +29,14 @@ def test_probabilities_are_those_of_the_published_network(network: Network) -> N
     with np.load(Path(__file__).parent / "silero" / "probabilities.npz") as file:
         for clip in clips():
             state, found = SILENCE, []
-            for frame in frames(samples(clip)):
+            for frame in frames(clip.samples):
                 probability, state = network.step(state, frame)
                 found.append(probability)
             assert np.array(found) == pytest.approx(file[clip.name], abs=1e-3), clip.name
 
 
 def test_streams_that_share_the_network_do_not_hear_each_other(network: Network) -> None:
-    audio = samples(clips()[0])
+    audio = clips()[0].samples
     alone, beside, other = (SileroDetector(network) for _ in range(3))
     expected = [alone.is_speech(frame) for frame in frames(audio)]
     found = []

@@ -5,8 +5,6 @@ from __future__ import annotations
 from contextlib import closing
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from engine.text import normalise
 from engine.types import Window
 from engine.whisper import Decoding, WhisperRecognizer, logging_to
@@ -34,7 +32,7 @@ def heard_in(model: Path, names: Sequence[str] = ()) -> dict[str, tuple[Word, ..
     with logging_to(lambda _: None), closing(WhisperRecognizer(model, Decoding())) as recognizer:
         for clip in clips():
             if clip.name in names or (not names and len(clip.pcm) <= BEARABLE):
-                samples = np.frombuffer(clip.pcm, np.int16).astype(np.float32) / np.float32(2**15)
+                samples = clip.samples
                 window = Window(samples, 0, clip.language)
                 heard[clip.name] = recognizer.recognize(window, threads=1, should_abort=lambda: False).words
     return heard

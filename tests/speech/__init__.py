@@ -5,8 +5,13 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+import numpy as np
 import soundfile
+
+if TYPE_CHECKING:
+    from engine.types import Samples
 
 FOLDER = Path(__file__).parent
 
@@ -19,6 +24,11 @@ class Clip:
     language: str
     pcm: bytes
     words: tuple[tuple[str, float, float], ...]
+
+    @property
+    def samples(self) -> Samples:
+        """The same as the engine has it."""
+        return np.frombuffer(self.pcm, np.int16).astype(np.float32) / np.float32(2**15)
 
 
 def clips() -> list[Clip]:
