@@ -24,11 +24,15 @@ MOMENTUM: Final = 0.95
 
 
 class Muon:
-    """Updates weights of two or more dimensions (further ones count as columns) from their gradients."""
+    """Updates weights of two or more dimensions (further ones count as columns) from their gradients.
 
-    def __init__(self, weights: Sequence[Parameter], decay: float) -> None:
+    `dtype`: what it may reckon in; half precision is enough.
+    """
+
+    def __init__(self, weights: Sequence[Parameter], decay: float, dtype: torch.dtype) -> None:
         self._weights = list(weights)
         self._decay = decay
+        self._dtype = dtype
         self.momentum = [torch.zeros_like(weight) for weight in self._weights]
         groups = defaultdict(list)
         for index, weight in enumerate(self._weights):
@@ -47,7 +51,7 @@ class Muon:
             if not mine:
                 continue
             wide = [self._wide(index) for index in mine]
-            for index, direction in zip(mine, orthogonal(torch.stack(wide)), strict=True):
+            for index, direction in zip(mine, orthogonal(torch.stack(wide), self._dtype), strict=True):
                 flat = _flat(self._weights[index])
                 turned = direction if flat.shape[0] <= flat.shape[1] else direction.T
                 updates[index].copy_(turned.reshape(self._weights[index].shape))
@@ -66,10 +70,13 @@ class Muon:
         return ahead if ahead.shape[0] <= ahead.shape[1] else ahead.T
 
 
-def orthogonal(matrices: Tensor) -> Tensor:
-    """The nearest half-orthogonal matrices, about, by Newton and Schulz's iteration. (n, rows, columns), rows fewer."""
+def orthogonal(matrices: Tensor, dtype: torch.dtype) -> Tensor:
+    """The nearest half-orthogonal matrices, about, by Newton and Schulz's iteration.
+
+    (n, rows, columns), rows fewer; reckoned in `dtype`.
+    """
     a, b, c = COEFFICIENTS
-    x = (matrices / (matrices.norm(dim=(1, 2), keepdim=True) + 1e-7)).bfloat16()
+    x = (matrices / (matrices.norm(dim=(1, 2), keepdim=True) + 1e-7)).to(dtype)
     for _ in range(ITERATIONS):
         square = x @ x.mT
         x = a * x + (b * square + c * square @ square) @ x

@@ -21,6 +21,7 @@ from models.training.corpus import corpus
 from models.training.grammar import LANGUAGES, load
 from models.training.muon import Muon
 from models.training.network import Size
+from models.training.precision import quicker
 from models.training.student import Student
 from models.training.surroundings import Surroundings
 from models.training.vocabulary import Vocabulary, front
@@ -52,12 +53,14 @@ def train(recipe: Recipe, folder: Path, base: Path) -> Path:
     corpus(folder / "corpus", recipe.seed, recipe.sentences, recipe.processes)
     meeting = folder / "meeting"
     meeting.unlink(missing_ok=True)
-    arguments = (recipe, folder, base, meeting)
+    arguments = (recipe, folder, base, meeting, quicker())
     multiprocessing.start_processes(_process, arguments, recipe.processes, start_method="spawn")
     return folder / CHECKPOINT
 
 
-def _process(rank: int, recipe: Recipe, folder: Path, base: Path, meeting: Path) -> None:
+def _process(  # noqa: PLR0913, PLR0917 - these make a process
+    rank: int, recipe: Recipe, folder: Path, base: Path, meeting: Path, dtype: torch.dtype
+) -> None:
     torch.set_num_threads(1)
     logging.basicConfig(
         filename=folder / "log.txt",
@@ -65,13 +68,13 @@ def _process(rank: int, recipe: Recipe, folder: Path, base: Path, meeting: Path)
         level=logging.INFO if rank == 0 else logging.ERROR,
     )
     distributed.init_process_group("gloo", f"file://{meeting.resolve()}", rank=rank, world_size=recipe.processes)
-    _Trainer(rank, recipe, folder, base).run()
+    _Trainer(rank, recipe, folder, base, dtype).run()
     distributed.destroy_process_group()
 
 
 class _Trainer:
-    def __init__(self, rank: int, recipe: Recipe, folder: Path, base: Path) -> None:
-        self._rank, self._recipe, self._checkpoint = rank, recipe, folder / CHECKPOINT
+    def __init__(self, rank: int, recipe: Recipe, folder: Path, base: Path, dtype: torch.dtype) -> None:
+        self._rank, self._recipe, self._checkpoint, self._dtype = rank, recipe, folder / CHECKPOINT, dtype
         head = front(base)
         self._vocabulary = Vocabulary(head.tokens, [load(language) for language in LANGUAGES])
         self._windows = Windows(
@@ -83,7 +86,7 @@ class _Trainer:
         self._weights = list(self._student.parameters())
         matrices = [p for name, p in self._student.named_parameters() if _is_matrix(name, p)]
         held = {id(p) for p in matrices}
-        self._muon = Muon(matrices, recipe.matrix_decay)
+        self._muon = Muon(matrices, recipe.matrix_decay, dtype)
         self._adam = torch.optim.AdamW(
             [p for p in self._weights if id(p) not in held], betas=(0.9, 0.98), weight_decay=0.0, foreach=True
         )
@@ -91,7 +94,7 @@ class _Trainer:
         self._step = 0
         if self._checkpoint.exists():
             self._restore(torch.load(self._checkpoint, map_location="cpu"))
-        log.info("%d weights, %d rows, from step %d", self._average.numel(), size.rows, self._step)
+        log.info("%d weights, %d rows, %s, from step %d", self._average.numel(), size.rows, dtype, self._step)
 
     def run(self) -> None:
         recipe, means, began = self._recipe, dict[str, float](), time.monotonic()
@@ -112,7 +115,7 @@ class _Trainer:
         shape, stage = recipe.draw(step, random.Random(f"{recipe.seed} {step}"))
         rng = random.Random(f"{recipe.seed} {step} {self._rank}")
         batch = draw(self._windows, self._vocabulary, shape, stage, rng)
-        with torch.autocast("cpu", torch.bfloat16):
+        with torch.autocast("cpu", torch.bfloat16, enabled=self._dtype is torch.bfloat16):
             losses = self._student(batch)
         loss = losses.words + recipe.spelling(step) * losses.spelling + recipe.attention(step) * losses.attention
         self._student.zero_grad(set_to_none=True)

@@ -58,9 +58,10 @@ def test_spans_that_are_not_asked_cost_nothing() -> None:
     assert float(_off(torch.zeros(1, 2, 10), torch.zeros(1, 2, 2, dtype=torch.int64))) == 0
 
 
-def test_muon_makes_matrices_nearly_orthogonal() -> None:
+@pytest.mark.parametrize("name", ["bfloat16", "float32"])
+def test_muon_makes_matrices_nearly_orthogonal(name: str) -> None:
     torch.manual_seed(1)
-    values = torch.linalg.svdvals(orthogonal(torch.randn(3, 16, 48)))
+    values = torch.linalg.svdvals(orthogonal(torch.randn(3, 16, 48), getattr(torch, name)))
     assert values.min() > 0.5
     assert values.max() < 1.4
 
