@@ -48,10 +48,10 @@ class LocalAgreement:
         self._tails: deque[tuple[str, ...]] = deque(maxlen=n)
         self._n = n
 
-    def settle(self, tail: Sequence[Word], *, end: int, paused: bool) -> int:
+    def settle(self, tail: Sequence[Word], *, end: int, paused: bool, due: int = 0) -> int:
         """How many words at the head of `tail` stand now; they are to be left out of the next tail.
 
-        `end`: where the window ended, in samples. With `paused` false speech goes on behind it. Then a closing mark
+        `due`: how many stand whatever was said before. `end`: where the window ended, in samples. With `paused` false speech goes on behind it. Then a closing mark
         on the very last word is only the recognizer's habit of ending what it is given, so that word is held back
         until another follows.
         """
@@ -67,6 +67,7 @@ class LocalAgreement:
             agreed += 1
         if agreed and agreed == len(tail) and not paused and ends_sentence(tail[-1].text):
             agreed -= 1
+        agreed = max(agreed, due)
         self._tails.append(keys)
         for index, known in enumerate(self._tails):
             self._tails[index] = known[agreed:]

@@ -58,19 +58,21 @@ class Draft:
         at = seam(known, hypothesis.words)
         self._refresh(hypothesis.words[:at])
         tail = cut_loops(self.settled, in_order(hypothesis.words[at:], self.last_end))
-        count = max(
-            0 if tentative else self._agreement.settle(tail, end=plan.end, paused=plan.paused),
-            sum(word.end <= plan.settle_until for word in tail),
-        )
+        due = sum(word.end <= plan.settle_until for word in tail)
+        count = due if tentative else self._agreement.settle(tail, end=plan.end, paused=plan.paused, due=due)
         self.settled += tail[:count]
         self.tail = tail[count:]
         return [*self._finals(hypothesis.language, paused=plan.paused), *self._partial()]
 
     def close(self, language: str) -> list[Event]:
         """The utterance is over: all that was heard stands. Returns its final, if it has any words."""
+        self.stand()
+        return [self._final(len(self.settled), language)] if self.settled else []
+
+    def stand(self) -> None:
+        """Nothing better will come: all that was heard stands."""
         self.settled += self.tail
         self.restart()
-        return [self._final(len(self.settled), language)] if self.settled else []
 
     def restart(self) -> None:
         """Forget what is open: the next window begins in a pause, with nothing carried over."""

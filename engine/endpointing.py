@@ -38,16 +38,15 @@ PAUSE_FRAMES: Final = 6
 
 @dataclass(frozen=True, slots=True)
 class Utterance:
-    """A stretch of speech: first sample to take in, end of the speech heard so far, and whether it has ended."""
+    """A stretch of speech: first sample to take in, end of the speech heard so far, and whether it has ended.
+
+    `end`: index after the last sample worth decoding, should the stream have got that far.
+    """
 
     begin: int
     speech_end: int
+    end: int
     closed: bool = False
-
-    @property
-    def end(self) -> int:
-        """Index after the last sample worth decoding, should the stream have got that far."""
-        return self.speech_end + TRAIL
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +92,7 @@ class Endpointer:
             return
         self._run = 0 if speech else self._run + 1
         if speech:
-            self.utterances[-1] = Utterance(current.begin, self._position)
+            self.utterances[-1] = Utterance(current.begin, self._position, self._position + TRAIL)
         elif self._run >= self._silence_frames:
             self.close()
 
@@ -106,8 +105,8 @@ class Endpointer:
             self._open(self._position - self._run * FRAME)
         current = self.current
         if current is not None:
-            self.utterances[-1] = replace(current, closed=True)
             self._barrier = min(current.end, self._position)
+            self.utterances[-1] = replace(current, end=self._barrier, closed=True)
         self._run = 0
 
     def forget(self, before: int) -> None:
@@ -145,7 +144,8 @@ class Endpointer:
         return best.start + FRAME // 2
 
     def _open(self, speech_start: int) -> None:
-        self.utterances.append(Utterance(max(self._barrier, speech_start - LEAD), self._position))
+        begin = max(self._barrier, speech_start - LEAD)
+        self.utterances.append(Utterance(begin, self._position, self._position + TRAIL))
         self._run = 0
 
     def _between(self, start: int, end: int) -> list[_Frame]:

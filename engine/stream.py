@@ -30,7 +30,7 @@ from engine.endpointing import Endpointer
 from engine.errors import InvalidAudioError
 from engine.language import SpokenLanguage
 from engine.types import BYTES_PER_SAMPLE, FRAME, SAMPLE_RATE, Event, Hypothesis, Window
-from engine.windowing import COVER, NEAR, Plan, Windowing
+from engine.windowing import NEAR, Plan, Windowing
 
 if TYPE_CHECKING:
     from engine.policy import Policy
@@ -127,7 +127,7 @@ class Stream:
         plan = self._pending
         if plan is None or not self.urgent or plan.settle_until:
             return False
-        return plan.end < self._endpointer.utterances[0].speech_end + COVER
+        return not self._windows.suffices(plan.end, self._endpointer.utterances[0], self.received)
 
     @property
     def done(self) -> bool:
@@ -156,32 +156,27 @@ class Stream:
         self._windows.hear(plan.end)
         if self._language.in_doubt(plan.end - plan.start):
             self._language.detected(hypothesis.language, plan.end - plan.start)
-        events = self._draft.update(
-            hypothesis, plan, echo_from=self._windows.cursor - NEAR, tentative=self._language.tentative
-        )
+        echo_from = self._windows.echo_from(plan.start)
+        events = self._draft.update(hypothesis, plan, echo_from=echo_from, tentative=self._language.tentative)
         if plan.clean:
             self._draft.restart()
-            self._windows.move(plan.end)
-        elif any(isinstance(event, types.Final) for event in events):
-            ended = self._draft.past[-1].end
-            self._windows.follow_final(ended, self._draft.next_start(ended))
-        elif plan.settle_until or plan.end - plan.start > self._policy.trim:
-            ended = self._draft.last_end
-            self._windows.follow_settled(ended, self._draft.next_start(ended), plan)
+        final = any(isinstance(event, types.Final) for event in events)
+        ended = self._draft.past[-1].end if final else self._draft.last_end
+        self._windows.follow(plan, ended, self._draft.next_start(ended), final=final)
         self._events += events
         self._advance()
 
     def fail(self) -> None:
         """The window in flight came to nothing (aborted, or the recognizer failed). What is known is kept."""
         plan = self._take_pending()
-        if plan.closes or plan.settle_until:
+        self._windows.miss(plan.end)
+        if plan.settle_until:
             self._failures += 1
             if self._failures >= MAX_FAILURES:
                 self._failures = 0
                 self._windows.hear(plan.end)
                 if not plan.closes:
-                    self._draft.settled += self._draft.tail
-                    self._draft.restart()
+                    self._draft.stand()
                     self._windows.move(plan.end)
         self._advance()
 

@@ -56,6 +56,7 @@ class Windowing:
         self.heard = 0
         """End of the newest window that has a hypothesis."""
         self._heard_before = 0
+        self._tried = 0
         self.step = policy.step
         """Least new audio between two windows while somebody speaks."""
         self._policy = policy
@@ -73,32 +74,53 @@ class Windowing:
         if utterance.closed:
             return Plan(start, end, paused=True, settle_until=end, closes=True)
         paused = self._endpointer.paused
-        new = end - max(self.heard, utterance.begin + LEAD)
-        worthwhile = not self.covers(utterance, received) if paused else new >= self.step
+        new = end - max(self.heard, self._tried, utterance.begin + LEAD)
+        worthwhile = end > self._tried and not self.covers(utterance, received) if paused else new >= self.step
         return Plan(start, end, paused) if worthwhile else None
 
     def hear(self, end: int) -> None:
         """A window that ends there has a hypothesis."""
         self._heard_before, self.heard = self.heard, end
 
+    def miss(self, end: int) -> None:
+        """A window that ends there came to nothing; the next one is to bring more, or end the utterance."""
+        self._tried = end
+
     def covers(self, utterance: Utterance, received: int) -> bool:
         """Whether all speech of the utterance so far has a hypothesis."""
-        return self.heard >= min(utterance.speech_end + COVER, received)
+        return self.suffices(self.heard, utterance, received)
+
+    def suffices(self, end: int, utterance: Utterance, received: int) -> bool:
+        """Whether a window that ends there holds all speech of the utterance so far."""
+        return end >= min(utterance.speech_end + COVER, utterance.end, received)
+
+    def echo_from(self, start: int) -> int:
+        """Words that begin here or later may be heard again in a window that begins at `start`.
+
+        In a pause there is no doubt about what went before. (Frames before the cursor are forgotten.)
+        """
+        in_speech = self._endpointer.speech_between(start, start + LEAD_IN + FRAME)
+        return start - NEAR if in_speech else start
 
     def move(self, position: int) -> None:
         """The next window begins no earlier than this."""
         self.cursor = max(self.cursor, position)
 
-    def follow_final(self, ended: int, next_word: int) -> None:
-        """Words up to `ended` have become final, the next begins at `next_word`: go where the sound is weakest."""
-        self.move(self._gap(ended, next_word))
+    def follow(self, plan: Plan, ended: int, next_word: int, *, final: bool) -> None:
+        """A plan has been heard. Words up to `ended` stand, or are `final`; the next begins at `next_word`."""
+        if plan.clean:
+            self.move(plan.end)
+        elif final:
+            self.move(self._gap(ended, next_word))
+        elif plan.settle_until or plan.end - plan.start > self._policy.trim:
+            self._follow_settled(min(ended, plan.end), next_word)
+        if plan.settle_until and not plan.closes and self.cursor <= plan.start:
+            # Hardly a word was heard where all had to be settled: there are none, or the model does not hear them.
+            # Without this the same window would come again and again.
+            self.move(plan.settle_until)
 
-    def follow_settled(self, ended: int, next_word: int, plan: Plan) -> None:
-        """Words up to `ended` stand: keep what is behind them, and the context that the next hypothesis needs."""
-        ended = min(ended, plan.end)
-        if ended <= self.cursor and plan.settle_until:
-            self.move(plan.settle_until)  # nothing was heard where something had to be settled: no speech
-            return
+    def _follow_settled(self, ended: int, next_word: int) -> None:
+        """Keep what is behind the words that stand, and the context that the next hypothesis needs."""
         cut = self._gap(ended, next_word)
         if self._endpointer.speech_between(cut - FRAME, cut + FRAME):
             cut = self._endpointer.quietest(ended - CONTEXT - NEAR, ended - CONTEXT + NEAR)
