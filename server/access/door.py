@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Protocol
 from urllib.parse import parse_qs
 
@@ -10,6 +9,7 @@ import trio
 
 from server.errors import ProtocolError, RefusedError
 from server.protocol import Configure, decode, encode_error
+from server.transport.unread import Unread
 from server.transport.wire import DisconnectedError
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ class Door:
         """
         with trio.move_on_after(KEY_SECONDS):
             frame = await wire.receive()
-            return self._recognise(_key_in(frame)), Unread(frame, wire)
+            return self._recognise(_key_in(frame)), Unread(wire, frame)
         raise RefusedError(401, "unauthorized", NEEDS_KEY)
 
     def _recognise(self, secret: str) -> str:
@@ -85,38 +85,6 @@ class Door:
         if holder is None:
             raise RefusedError(401, "unauthorized", WRONG_KEY)
         return holder
-
-
-@dataclass(slots=True)
-class Unread:
-    """A wire whose first message is one that has been read from it already."""
-
-    _first: bytes | str | None
-    _wire: Wire
-
-    async def receive(self) -> bytes | str:
-        """See `server.transport.wire.Wire`."""
-        if self._first is None:
-            return await self._wire.receive()
-        await trio.lowlevel.checkpoint()
-        first, self._first = self._first, None
-        return first
-
-    async def send(self, text: str) -> None:
-        """See `server.transport.wire.Wire`."""
-        await self._wire.send(text)
-
-    async def close(self, code: int, reason: str) -> None:
-        """See `server.transport.wire.Wire`."""
-        await self._wire.close(code, reason)
-
-    async def ping(self) -> None:
-        """See `server.transport.wire.Wire`."""
-        await self._wire.ping()
-
-    def abort(self) -> None:
-        """See `server.transport.wire.Wire`."""
-        self._wire.abort()
 
 
 async def turn_away(wire: Wire, refused: RefusedError) -> None:

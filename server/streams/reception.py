@@ -20,6 +20,7 @@ from server.protocol import WireQueued, encode
 from server.streams.dialects import DIALECTS
 from server.streams.resumption import Resumption, Resumptions, requested
 from server.streams.session import Session
+from server.transport.unread import Unread
 from server.transport.wire import DisconnectedError
 
 if TYPE_CHECKING:
@@ -38,6 +39,9 @@ SHUTTING_DOWN: Final = Refusal(
 
 IN_LINE_PING_SECONDS: Final = 2.0
 """How often it is looked whether a client in line is still there."""
+
+IN_LINE_BYTES: Final = 4 * 2**20
+"""Read of a client in line, two minutes of speech at 16 kHz: what lies behind it, pings too, waits with its client."""
 
 _logger = logging.getLogger(__name__)
 
@@ -130,7 +134,7 @@ class Reception:
         place = self._place(caller.request.address)
         dialect = DIALECTS[caller.request.path]
         try:
-            wire = await caller.accept(export_id)
+            wire = Unread(await caller.accept(export_id))
             await _wait_in_line(place, wire, partial(_tell_place, wire) if dialect.resumable else _say_nothing)
             _logger.info("A stream begins", extra={"peer": caller.request.address, "key": owner or "none"})
             session = Session(wire, export_id, self._services, dialect, self.draining, owner=owner)
@@ -164,31 +168,40 @@ class Reception:
             self.empty.set()
 
 
-async def _wait_in_line(place: Place, wire: Wire, tell: Callable[[int], Awaitable[None]]) -> None:
-    """Wait until it is somebody's turn. Raises `DisconnectedError` as soon as it is seen that the client has gone.
+async def _wait_in_line(
+    place: Place, wire: Unread, tell: Callable[[int], Awaitable[None]], draining: trio.Event
+) -> None:
+    """Wait until it is somebody's turn, or the server drains.
 
-    Else, when its turn came, a client that has gone would hold a place for as long as streams wait for their clients.
+    Raises `DisconnectedError` as soon as it is seen that the client has gone. Else, when its turn came, a client that has gone would hold a place for as long as streams wait for their clients.
+    Its audio is read meanwhile, up to a bound: who sends pings of its own gets no answer from one that does not read.
     """
     gone: DisconnectedError | None = None
 
-    async def watch() -> None:
+    async def mind(step: Callable[[], Awaitable[None]]) -> None:
         nonlocal gone
         try:
-            while True:
-                await trio.sleep(IN_LINE_PING_SECONDS)
-                # No answer tells nothing: while audio waits to be taken, what comes behind it is not read.
-                with trio.move_on_after(IN_LINE_PING_SECONDS):
-                    await wire.ping()
+            await step()
         except DisconnectedError as error:
             gone = error
             nursery.cancel_scope.cancel()
 
+    async def watch() -> None:
+        while True:
+            await trio.sleep(IN_LINE_PING_SECONDS)
+            # No answer tells nothing: once the bound is reached, what comes behind it is not read.
+            with trio.move_on_after(IN_LINE_PING_SECONDS):
+                await wire.ping()
+
+    async def give_up() -> None:
+        await draining.wait()
+        nursery.cancel_scope.cancel()
+
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(watch)
-        try:
-            await place.turn(tell)
-        except DisconnectedError as error:
-            gone = error
+        nursery.start_soon(give_up)
+        nursery.start_soon(mind, watch)
+        nursery.start_soon(mind, partial(wire.read_ahead, IN_LINE_BYTES))
+        await mind(partial(place.turn, tell))
         nursery.cancel_scope.cancel()
     if gone is not None:
         raise gone
