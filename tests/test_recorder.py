@@ -232,6 +232,47 @@ async def test_completing_can_be_tried_again_when_there_is_room(store: Store) ->
     assert (export.state, export.samples) == ("complete", 100)
 
 
+@contextmanager
+def without_meta(folder: Path) -> Iterator[None]:
+    """Something lies where `meta.json` is written first: it cannot be, whoever tries, while all else can."""
+    (folder / "meta.json.tmp").mkdir()
+    try:
+        yield
+    finally:
+        (folder / "meta.json.tmp").rmdir()
+
+
+async def test_completing_that_fails_midway_leaves_nothing_twice_when_it_is_tried_again(store: Store) -> None:
+    recorder = await recording(store)
+    await recorder.audio(tone(100))
+    with without_meta(folder(store, recorder)), pytest.raises(StoreError):
+        await recorder.complete(language="de")
+    export = await recorder.complete(language="de")
+    assert (export.state, export.samples) == ("complete", 100)
+    assert store.audio_path(recorder.export_id).read_bytes()[44:] == tone(100)
+
+
+def open_files(folder: Path) -> list[str]:
+    links = [path.readlink() for path in Path("/proc/self/fd").iterdir() if path.is_symlink()]
+    return [link.name for link in links if link.is_relative_to(folder)]
+
+
+async def test_a_recording_that_is_let_go_is_no_longer_live(store: Store) -> None:
+    recorder = await recording(store)
+    await recorder.audio(tone(100))
+    with without_meta(folder(store, recorder)), pytest.raises(StoreError):
+        await recorder.complete(language="de")
+    assert sorted(open_files(folder(store, recorder))) == ["audio.wav", "finals.jsonl"]
+    assert (await store.find(recorder.export_id)).state == "live"
+    recorder.close()
+    assert open_files(folder(store, recorder)) == []
+    export = await store.find(recorder.export_id)
+    assert (export.state, export.samples) == ("interrupted", 100)
+    assert (await store.page(limit=9)).exports == (export,)
+    await store.delete(recorder.export_id)
+    assert (await store.page(limit=9)).exports == ()
+
+
 CRASH = """
 import os, signal, sys, pathlib, trio
 from server.exports.store import Store

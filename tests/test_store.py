@@ -190,10 +190,14 @@ async def test_a_power_cut_that_took_the_header_is_mended(store: Store, tmp_path
 async def test_what_is_no_export_is_let_alone(store: Store, tmp_path: Path) -> None:
     (tmp_path / "exports" / "notes.txt").write_text("mine")
     (tmp_path / "exports" / ("b" * 32)).mkdir()
+    others = [tmp_path / "exports" / name for name in ("talks.new", ".talks.deleted", f"{'c' * 32}.new")]
+    for folder in others:
+        folder.mkdir()
     export_id = await kept(store)
     await Store(tmp_path).prepare()
     assert [export.id for export in (await store.page(limit=9)).exports] == [export_id]
     assert (tmp_path / "exports" / "notes.txt").read_text() == "mine"
+    assert all(folder.is_dir() for folder in others)
 
 
 async def test_what_a_crash_left_half_made_or_half_deleted_is_cleared_away(tmp_path: Path) -> None:

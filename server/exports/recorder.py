@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import os
 import shutil
+from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
@@ -30,7 +31,7 @@ from server.exports.export import (
 from server.exports.wav import BYTES_PER_SAMPLE, HEADER_BYTES, wav_header
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from server.protocol import WireFinal
@@ -42,18 +43,26 @@ GATHER_SECONDS: Final = 1.0
 class Recorder:
     """One stream's export while it is live. Made by `Store.record`, or by `Store.reopen` to add what is missing.
 
-    `complete` ends it.
+    `complete` ends it; when that cannot be done, `close` does.
 
     After the first write that fails nothing more is taken, so what is on disk has no gaps: every later call
     of `audio`, `final` and `flush` raises the same `StoreError`.
     """
 
-    def __init__(self, folder: Path, export: Export, limiter: trio.CapacityLimiter, min_free: int = 0) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        export: Export,
+        limiter: trio.CapacityLimiter,
+        min_free: int = 0,
+        on_close: Callable[[], None] = lambda: None,
+    ) -> None:
         """Open the files that `begin_files` left in `folder`; to be called in a thread. Raises `OSError`.
 
-        Audio is taken as long as `min_free` bytes of the disk are free.
+        Audio is taken as long as `min_free` bytes of the disk are free. `on_close` is called when the files are let go.
         """
         self._min_free = min_free
+        self._on_close = on_close
         self._folder = folder
         self._export = export
         self._limiter = limiter
@@ -97,7 +106,9 @@ class Recorder:
         async with self._lock:
             self._check()
             await self._write_audio()
-            await self._in_thread(self._finals.append, msgspec.json.encode(final) + b"\n")
+            with self._failing():
+                line = msgspec.json.encode(final) + b"\n"
+                await trio.to_thread.run_sync(self._finals.append, line, limiter=self._limiter)
             self._export = msgspec.structs.replace(
                 self._export, finals=self._export.finals + 1, words=self._export.words + len(final.result)
             )
@@ -120,14 +131,13 @@ class Recorder:
         """
         async with self._lock:
             if not self._done:
-                state = "interrupted" if self._failure else state
-                finish = partial(self._finish, bytes(self._pending), language, state)
+                finish = partial(self._finish, language, "interrupted" if self._failure else state)
                 try:
+                    await self._write_pending(self._audio.append)
                     self._export = await trio.to_thread.run_sync(finish, limiter=self._limiter)
                 except OSError as error:
                     raise StoreError(self._sentence(error)) from error
-                self._done = True
-                self._pending.clear()
+                self.close()
         if self._failure:
             raise StoreError(f"Export {self.export_id} is cut short. {self._failure}")
         return self._export
@@ -137,6 +147,7 @@ class Recorder:
         self._done = True
         self._audio.close()
         self._finals.close()
+        self._on_close()
 
     def _check(self) -> None:
         if self._failure:
@@ -145,9 +156,14 @@ class Recorder:
             raise StoreError(f"Export {self.export_id} has ended; nothing can be added to it.")
 
     async def _write_audio(self) -> None:
+        with self._failing():
+            await self._write_pending(self._append_audio)
+
+    async def _write_pending(self, append: Callable[[bytes], None]) -> None:
+        # Never abandoned on cancellation: a write once begun is seen through, and its outcome is known.
         chunk = bytes(self._pending)
-        await self._in_thread(self._append_audio, chunk)
-        # Meanwhile more may have come in at the end.
+        await trio.to_thread.run_sync(append, chunk, limiter=self._limiter)
+        # What has been written is never written again. Meanwhile more may have come in at the end.
         del self._pending[: len(chunk)]
 
     def _append_audio(self, chunk: bytes) -> None:
@@ -155,10 +171,11 @@ class Recorder:
             raise full_disk()
         self._audio.append(chunk)
 
-    async def _in_thread(self, append: Callable[[bytes], None], data: bytes) -> None:
-        # Never abandoned on cancellation: a write once begun is seen through, and its outcome is known.
+    @contextmanager
+    def _failing(self) -> Iterator[None]:
+        """A write that fails inside is the last one, and raises `StoreError`."""
         try:
-            await trio.to_thread.run_sync(append, data, limiter=self._limiter)
+            yield
         except OSError as error:
             self._failure = self._sentence(error)
             self._pending.clear()  # it has no place any more, and must not pile up in memory
@@ -170,8 +187,7 @@ class Recorder:
             "Free space on the disk or check its permissions, then start a new stream."
         )
 
-    def _finish(self, rest: bytes, language: str | None, state: EndState) -> Export:
-        self._audio.append(rest)
+    def _finish(self, language: str | None, state: EndState) -> Export:
         samples = (self._audio.size - HEADER_BYTES) // BYTES_PER_SAMPLE
         export = msgspec.structs.replace(
             self._export,

@@ -11,6 +11,7 @@ import shutil
 import tempfile
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING, Final, TypeVar
 
 import msgspec
@@ -52,6 +53,9 @@ READING_THREADS: Final = 2
 """Threads of their own for readers: a big listing never makes a live stream wait for its turn to write."""
 
 _ID: Final = re.compile(r"[0-9a-f]{32}", re.ASCII)
+_HALF: Final = re.compile(r"\.[0-9a-f]{32}\.(new|deleted)", re.ASCII)
+"""A folder that is being made or removed: no export yet, or no more."""
+
 _CURSOR: Final = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z)\.([0-9a-f]{32})", re.ASCII)
 
 MAX_ATTEMPTS: Final = 5
@@ -125,9 +129,15 @@ class Store:
             if not self.has_room():
                 raise full_disk()
             begin_files(folder, export, Unfinished(config or StreamConfig()))
-            return Recorder(folder, export, self._writing, self._min_free)
+            return Recorder(folder, export, self._writing, self._min_free, forget)
 
-        return await self._run(begin, self._writing)
+        forget = partial(self._open.discard, export_id)
+        self._open.add(export_id)
+        try:
+            return await self._run(begin, self._writing)
+        except BaseException:
+            forget()
+            raise
 
     async def unfinished(self) -> list[str]:
         """IDs of the exports that were interrupted and can be completed by `reopen`, oldest first."""
@@ -156,14 +166,18 @@ class Store:
             replace_file(folder / UNFINISHED, msgspec.json.encode(begun))
             return export, unfinished, Recorder(folder, export, self._writing)
 
+        def begin_again() -> None:
+            if (folder / UNFINISHED).exists():
+                replace_file(folder / UNFINISHED, msgspec.json.encode(unfinished))
+
         self._open.add(export_id)
         try:
             export, unfinished, recorder = await self._run(begin, self._writing)
             try:
                 yield export, unfinished.config, recorder
             except trio.Cancelled:  # a shutdown: this attempt does not count
-                if (folder / UNFINISHED).exists():
-                    replace_file(folder / UNFINISHED, msgspec.json.encode(unfinished))
+                with trio.CancelScope(shield=True):
+                    await self._run(begin_again, self._writing)
                 raise
             finally:
                 recorder.close()
@@ -197,7 +211,7 @@ class Store:
     async def find(self, export_id: str) -> Export:
         """Tell what is known of an export. Raises `ExportNotFoundError`."""
         folder = self._path(export_id)
-        return await self._run(lambda: read_export(folder), self._reading)
+        return await self._run(lambda: self._read(folder), self._reading)
 
     async def finals(self, export_id: str) -> list[WireFinal]:
         """Read the finals of an export as they were sent, in order. Raises `ExportNotFoundError`."""
@@ -213,7 +227,7 @@ class Store:
         folder = self._path(export_id)
 
         def remove() -> None:
-            if read_export(folder).state == "live" or export_id in self._open:
+            if self._read(folder).state == "live" or export_id in self._open:
                 raise ExportNotReadyError(f"Export {export_id} is still being recorded.")
             # Out of sight at once and as a whole; `prepare` clears away what a crash leaves of it.
             hidden = folder.with_name(f".{export_id}.deleted")
@@ -244,7 +258,7 @@ class Store:
             probe.write(b"x")
         self._lock()
         for folder in self._folder.iterdir():
-            if folder.name.endswith((".new", ".deleted")):
+            if _HALF.fullmatch(folder.name):
                 shutil.rmtree(folder, ignore_errors=True)
             elif _ID.fullmatch(folder.name):
                 try:
@@ -263,11 +277,19 @@ class Store:
                 f"Another process keeps its exports in {self._folder}. Stop it, or choose another data directory."
             ) from error
 
+    def _read(self, folder: Path) -> Export:
+        """Tell what is known of an export. One that says it is live, but is not recorded any more, was interrupted."""
+        before = folder.name in self._open  # its recording may begin or end while the file is read
+        export = read_export(folder)
+        if export.state == "live" and not (before or folder.name in self._open):
+            return msgspec.structs.replace(export, state="interrupted")
+        return export
+
     def _scan(self) -> list[Export]:
         exports = []
         for name in filter(_ID.fullmatch, [folder.name for folder in self._folder.iterdir()]):
             try:
-                exports.append(read_export(self._folder / name))
+                exports.append(self._read(self._folder / name))
             except FileNotFoundError:
                 continue  # deleted meanwhile
             except OSError as error:
