@@ -154,6 +154,23 @@ async def test_who_is_let_in_while_all_wait_waits_too(autojump_clock: MockClock)
     assert places[3].admitted.is_set()  # type: ignore[union-attr]
 
 
+async def test_a_closed_entrance_lets_nobody_in(autojump_clock: MockClock) -> None:
+    del autojump_clock
+    door = entrance(streams=1, queue=1)
+    inside, waiting = door.arrive("a"), door.arrive("b")
+    assert isinstance(inside, Place)
+    assert isinstance(waiting, Place)
+    door.close()
+    inside.leave()
+    assert not waiting.admitted.is_set()
+    late = door.arrive("c")
+    assert isinstance(late, Refusal)
+    assert late.code == "shutting_down"
+    assert not door.empty
+    waiting.leave()
+    assert door.empty
+
+
 async def test_a_full_host_holds_what_it_has_to_the_cadence(autojump_clock: MockClock) -> None:
     """As many streams as the cost allows: none of them gets its words later than a window and the cadence."""
     del autojump_clock
@@ -234,6 +251,28 @@ async def test_who_goes_while_in_line_leaves_it_to_those_behind(tmp_path: Path) 
                     await second._stream.aclose()  # without a goodbye
                     with trio.fail_after(60):
                         assert json.loads(await third.get_message()) == {"queued": 1}
+
+
+async def test_at_shutdown_who_is_in_line_is_told_so_and_nobody_is_let_in(tmp_path: Path) -> None:
+    async with running(tmp_path, max_streams=1, queue=2) as client:
+        outcomes = [Outcome(), Outcome(), Outcome()]
+        async with client.open() as first, client.open() as second, client.open() as third:
+            sockets = (first, second, third)
+            assert json.loads(await second.get_message()) == {"queued": 1}
+            for socket in sockets:
+                await socket.send_message(SPEECH["en-coffee"])
+            outcomes[0].frames.append(await first.get_message())
+            client.app.drain()
+            with trio.fail_after(60):
+                async with trio.open_nursery() as nursery:
+                    for socket, outcome in zip(sockets, outcomes, strict=True):
+                        nursery.start_soon(client.read, socket, outcome)
+        assert outcomes[0].words[-1]["word"] == "tea?"
+        assert outcomes[0].code == 1000
+        for outcome in outcomes[1:]:
+            assert outcome.errors == ["shutting_down"]
+            assert outcome.code == 1013
+        assert [export.name for export in (tmp_path / "exports").glob("[!.]*")] == [outcomes[0].export_id]
 
 
 def test_the_doctor_says_how_many_streams_this_host_holds(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 import trio
 
-from server.admission.rules import Demand, Limits, Refusal, refusal, streams_held
+from server.admission.rules import SHUTTING_DOWN, Demand, Limits, Refusal, refusal, streams_held
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -41,14 +41,26 @@ class Entrance:
         self._addresses: Counter[str] = Counter()
         self._line: deque[Place] = deque()
         self._admitted = 0
+        self._closed = False
 
     @property
     def streams(self) -> int:
         """How many are in."""
         return self._addresses.total()
 
+    @property
+    def empty(self) -> bool:
+        """Whether nobody is in, nor in line."""
+        return not (self.streams or self._line)
+
+    def close(self) -> None:
+        """Let nobody in from now on. Those in line are to leave it."""
+        self._closed = True
+
     def refusal(self, address: str = "") -> Refusal | None:
         """Why somebody who came now from this address would not be let in; None if he would."""
+        if self._closed:
+            return SHUTTING_DOWN
         if not self._has_room():
             return Refusal(
                 "disk_full",

@@ -86,6 +86,11 @@ class Refusal:
     passes: bool
 
 
+SHUTTING_DOWN: Final = Refusal(
+    "shutting_down", "The server is shutting down; connect again later.", retry_after=30, passes=False
+)
+
+
 def streams_held(cost: Cost | None, slots: int) -> int:
     """How many streams this host holds: one at least, one per slot while nothing has been measured."""
     if cost is None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 import trio
 
 from server.access.door import turn_away
-from server.admission.rules import Refusal
+from server.admission.rules import SHUTTING_DOWN, Refusal
 from server.errors import ProtocolError, RefusedError
 from server.monitoring import logs
 from server.protocol import WireQueued, encode
@@ -32,10 +32,6 @@ if TYPE_CHECKING:
     from server.transport.gate import Guard
     from server.transport.websocket import Request
     from server.transport.wire import Wire
-
-SHUTTING_DOWN: Final = Refusal(
-    "shutting_down", "The server is shutting down; connect again later.", retry_after=30, passes=False
-)
 
 IN_LINE_PING_SECONDS: Final = 2.0
 """How often it is looked whether a client in line is still there."""
@@ -73,7 +69,7 @@ class Reception:
     def __init__(self, services: Services, door: Door, entrance: Entrance) -> None:
         self.draining = trio.Event()
         self.empty = trio.Event()
-        """Set when the server drains and the last stream has ended."""
+        """Set when the server drains, the last stream has ended, and those in line have been told."""
         self._services = services
         self._door = door
         self._entrance = entrance
@@ -86,10 +82,11 @@ class Reception:
 
     def refusal(self) -> Refusal | None:
         """Why a client that came now would not be let in; None if it would."""
-        return SHUTTING_DOWN if self.draining.is_set() else self._entrance.refusal()
+        return self._entrance.refusal()
 
     def drain(self) -> None:
-        """Take no new streams; those that are open are finished and stored."""
+        """Take no new streams, send away those in line; streams that are open are finished and stored."""
+        self._entrance.close()
         self.draining.set()
         self._look_whether_empty()
 
@@ -101,11 +98,14 @@ class Reception:
             try:
                 await self._receive(sessions, caller, export_id)
             except RefusedError as refused:
-                _logger.info("A client is refused", extra={"peer": request.address, "reason": refused.code})
-                self._services.tally.refused[refused.code] += 1
-                await caller.refuse(refused)
+                await self._turn_away(caller, refused)
             except DisconnectedError as gone:
                 _logger.info("A handshake broke off: %s", gone)
+
+    async def _turn_away(self, caller: Caller, refused: RefusedError) -> None:
+        _logger.info("A client is refused", extra={"peer": caller.request.address, "reason": refused.code})
+        self._services.tally.refused[refused.code] += 1
+        await caller.refuse(refused)
 
     async def _receive(self, sessions: Guard, caller: Caller, export_id: str) -> None:
         try:
@@ -131,11 +131,19 @@ class Reception:
 
     async def _admit(self, sessions: Guard, caller: Caller, export_id: str, owner: str | None) -> None:
         """Begin a stream when its turn has come. From then on the place is the session's, resumed or not."""
-        place = self._place(caller.request.address)
+        place = self._entrance.arrive(caller.request.address)
+        if isinstance(place, Refusal):
+            raise _refused(place)
         dialect = DIALECTS[caller.request.path]
         try:
             wire = Unread(await caller.accept(export_id))
-            await _wait_in_line(place, wire, partial(_tell_place, wire) if dialect.resumable else _say_nothing)
+            tell = partial(_tell_place, wire) if dialect.resumable else _say_nothing
+            await _wait_in_line(place, wire, tell, self.draining)
+            if self.draining.is_set():
+                # Told before the place is left, for with the last of them the connections are ended.
+                await self._turn_away(caller, _refused(SHUTTING_DOWN))
+                self._leave(place)
+                return
             _logger.info("A stream begins", extra={"peer": caller.request.address, "key": owner or "none"})
             session = Session(wire, export_id, self._services, dialect, self.draining, owner=owner)
         except BaseException:
@@ -143,12 +151,6 @@ class Reception:
             raise
         sessions.start_soon(self._run, session, export_id, place)
         await session.released()
-
-    def _place(self, address: str) -> Place:
-        place = SHUTTING_DOWN if self.draining.is_set() else self._entrance.arrive(address)
-        if isinstance(place, Refusal):
-            raise RefusedError(503, place.code, place.message, retry_after=place.retry_after)
-        return place
 
     async def _run(self, session: Session, export_id: str, place: Place) -> None:
         self._resumptions.add(export_id, session)
@@ -164,8 +166,12 @@ class Reception:
         self._look_whether_empty()
 
     def _look_whether_empty(self) -> None:
-        if self.draining.is_set() and not self._entrance.streams:
+        if self.draining.is_set() and self._entrance.empty:
             self.empty.set()
+
+
+def _refused(reason: Refusal) -> RefusedError:
+    return RefusedError(503, reason.code, reason.message, retry_after=reason.retry_after)
 
 
 async def _wait_in_line(
@@ -173,8 +179,9 @@ async def _wait_in_line(
 ) -> None:
     """Wait until it is somebody's turn, or the server drains.
 
-    Raises `DisconnectedError` as soon as it is seen that the client has gone. Else, when its turn came, a client that has gone would hold a place for as long as streams wait for their clients.
-    Its audio is read meanwhile, up to a bound: who sends pings of its own gets no answer from one that does not read.
+    Raises `DisconnectedError` as soon as it is seen that the client has gone: else, when its turn came, it would hold a
+    place for as long as streams wait for their clients. Its audio is read meanwhile, up to a bound: who sends pings of
+    its own gets no answer from one that does not read.
     """
     gone: DisconnectedError | None = None
 
