@@ -51,9 +51,9 @@ class LocalAgreement:
     def settle(self, tail: Sequence[Word], *, end: int, paused: bool, due: int = 0) -> int:
         """How many words at the head of `tail` stand now; they are to be left out of the next tail.
 
-        `due`: how many stand whatever was said before. `end`: where the window ended, in samples. With `paused` false speech goes on behind it. Then a closing mark
-        on the very last word is only the recognizer's habit of ending what it is given, so that word is held back
-        until another follows.
+        `due`: how many stand whatever was said before. `end`: where the window ended, in samples. With `paused` false
+        speech goes on behind it. Then a closing mark on the very last word is only the recognizer's habit of ending
+        what it is given, so that word is held back until another follows.
         """
         keys = tuple(normalise(word.text) for word in tail)
         most, enough, least = (self._agreed(keys, self._n + more) for more in (0, -1, -2))

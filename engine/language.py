@@ -1,4 +1,8 @@
-"""The language that is spoken: set, or detected anew in every utterance until enough has been heard."""
+"""The language that is spoken: set, or detected anew in every utterance that is long enough to tell.
+
+A shorter one keeps the language of the one before it: in less than two seconds a wrong guess is likelier than another
+language, and it would turn the words into those of that language.
+"""
 
 from __future__ import annotations
 

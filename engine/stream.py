@@ -84,7 +84,10 @@ class Stream:
         return self._language.known
 
     def feed(self, pcm: bytes) -> None:
-        """Take in the next PCM, at most `room` bytes. Raises `InvalidAudioError` for more, or after `finish`."""
+        """Take in the next PCM. Raises `InvalidAudioError` for more than the buffer holds, or after `finish`.
+
+        What is within `room` always fits.
+        """
         if self._finished:
             raise InvalidAudioError("the stream has been finished; it takes no more audio")
         self._buffer.append(self._pcm.decode(pcm))

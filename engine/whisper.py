@@ -1,7 +1,7 @@
 """whisper.cpp behind the recognizer protocol; the only file that imports pywhispercpp.
 
 The low-level bindings are called directly, for `pywhispercpp.model.Model` discards `whisper_full`'s return code and
-the tokens. Every decode parameter that matters is set on every call, because they persist on the parameter object.
+the tokens. Every decode parameter that matters is set for every window, whatever the library's defaults are.
 """
 
 from __future__ import annotations
@@ -71,7 +71,10 @@ class WhisperRecognizer:
     """One whisper.cpp context: its own copy of the weights, one recognition at a time."""
 
     def __init__(self, path: Path, decoding: Decoding) -> None:
-        """Load a ggml model file. Raises `ModelError` if whisper.cpp cannot use it."""
+        """Load a ggml model file, which must be a sound one (`models.ggml.check`).
+
+        The bindings give no sign of a file that whisper.cpp cannot load, and end the process when it is used.
+        """
         context = pw.whisper_context_default_params()
         context.use_gpu = False
         # Flash attention pads the context to multiples of 256 positions, with what a longer window left there: words

@@ -35,14 +35,16 @@ def spoken(tokens: Iterable[Token], language: str) -> list[Spoken]:
     """Group tokens into words.
 
     Characters spread over several tokens are joined first. A word then begins at a token that begins with a space,
-    or, in a language without spaces, at every character; punctuation stays with the word before it. What is not
-    valid UTF-8 in the end becomes U+FFFD rather than an error, and what has no text is dropped.
+    or, in a language without spaces, at every character; punctuation stays with the word before it, save where a
+    space stands before it and none behind it. What is not valid UTF-8 in the end becomes U+FFFD rather than an error,
+    and what has no text is dropped.
     """
+    whole = list(_whole_characters(tokens))
+    texts = [token.data.decode(errors="replace") for token in whole]
     words: list[list[Token]] = []
-    for token in _whole_characters(tokens):
-        text = token.data.decode(errors="replace")
-        begins = not words or (_is_word_start(text, language) and not _is_punctuation(text))
-        if begins:
+    for token, text, following in zip(whole, texts, [*texts[1:], ""], strict=False):
+        clings = _is_punctuation(text) and not _opens(text, following)
+        if not words or (_is_word_start(text, language) and not clings):
             words.append([token])
         else:
             words[-1].append(token)
@@ -82,6 +84,11 @@ def _is_word_start(text: str, language: str) -> bool:
 def _is_punctuation(text: str) -> bool:
     """Closing marks cling to the word before them; an opening one (category Ps, Pi) begins the next."""
     return bool(text.strip()) and all(unicodedata.category(c) in {"Pe", "Pf", "Pd", "Po", "Pc"} for c in text.strip())
+
+
+def _opens(text: str, following: str) -> bool:
+    """Whether a mark belongs to the word behind it, whatever its category: "¿Cómo", or »so« as German has it."""
+    return text.startswith(" ") and bool(following) and not following.startswith(" ") and not _is_punctuation(following)
 
 
 def _joined(group: list[Token]) -> Spoken:

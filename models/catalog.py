@@ -30,7 +30,6 @@ class Entry:
     quantisation: str
     licence: str
     audio_ctx_floor: int
-    audio_ctx_margin: int
     advice: str
     unconfirmed: bool = False
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
 from engine.errors import ModelError
 from models.catalog import catalog, entry
@@ -30,26 +30,19 @@ TURBO_LAYERS: Final = (32, 4)
 """Encoder and decoder layers of large-v3-turbo."""
 
 
-class Context(NamedTuple):
-    """How much the encoder must see, in positions of 20 ms: at least `floor`, and `margin` more than the audio.
+OWN: Final = 0
+"""Least context of the encoder, in positions of 20 ms, for the bundled model: trained on windows of every length.
 
-    From published reports (docs/models.md has them), not measured by this project.
-    """
+This and the next three are from published reports (docs/models.md has them), not measured by this project.
+"""
 
-    floor: int
-    margin: int
-
-
-OWN: Final = Context(0, 64)
-"""For the bundled model, trained on windows of every length."""
-
-STOCK: Final = Context(768, 128)
+STOCK: Final = 768
 """For OpenAI's weights, trained on 30 s windows only; whisper.cpp's streaming demos use this floor."""
 
-ACFT: Final = Context(160, 64)
+ACFT: Final = 160
 """For FUTO's weights, fine-tuned on short windows of 3.18 s and more."""
 
-TURBO: Final = Context(1500, 128)
+TURBO: Final = 1500
 """large-v3-turbo does not bear shortening at all."""
 
 
@@ -57,7 +50,7 @@ TURBO: Final = Context(1500, 128)
 class Model:
     """A checked model file.
 
-    `audio_ctx_floor`, `audio_ctx_margin`: what its encoder must see, see `Context`. `carry_prompt`: whether it gains
+    `audio_ctx_floor`: the least that its encoder must see, in positions of 20 ms. `carry_prompt`: whether it gains
     from being told what was said before; the bundled model was hardly trained on prompts and loses by it.
     """
 
@@ -65,7 +58,6 @@ class Model:
     path: Path
     header: Header
     audio_ctx_floor: int
-    audio_ctx_margin: int
     carry_prompt: bool
     demonstration: bool
 
@@ -78,7 +70,7 @@ def find(name_or_path: str, folder: Path | None = None) -> Model:
     """
     if name_or_path == BUNDLED:
         path = Path(str(files("models"))) / f"ggml-{BUNDLED}.bin"
-        return Model(BUNDLED, path, check(path), *OWN, carry_prompt=False, demonstration=True)
+        return Model(BUNDLED, path, check(path), OWN, carry_prompt=False, demonstration=True)
     try:
         path = Path(name_or_path).expanduser()
     except RuntimeError as error:
@@ -96,15 +88,15 @@ def find(name_or_path: str, folder: Path | None = None) -> Model:
     else:
         published = next((each for each in catalog() if each.file == path.name), None)
     if published:
-        context = Context(published.audio_ctx_floor, published.audio_ctx_margin)
-        return Model(published.name, path, verify(published, path), *context, carry_prompt=True, demonstration=False)
+        floor, header = published.audio_ctx_floor, verify(published, path)
+        return Model(published.name, path, header, floor, carry_prompt=True, demonstration=False)
     header, name = check(path), path.stem.removeprefix("ggml-")
     if name.startswith(BUNDLED):  # made of the bundled one by models.widen, with its virtues and its failings
-        return Model(name, path, header, *OWN, carry_prompt=False, demonstration=True)
-    return Model(name, path, header, *context_of(path.name, header), carry_prompt=True, demonstration=False)
+        return Model(name, path, header, OWN, carry_prompt=False, demonstration=True)
+    return Model(name, path, header, floor_of(path.name, header), carry_prompt=True, demonstration=False)
 
 
-def context_of(file_name: str, header: Header) -> Context:
+def floor_of(file_name: str, header: Header) -> int:
     """Judge a file of which nothing is known but its name and header."""
     name = file_name.casefold()
     if "acft" in name:

@@ -15,6 +15,7 @@ from engine.silero.network import Network
 from engine.types import SAMPLE_RATE
 from engine.vad import SileroDetector
 from engine.whisper import Decoding, WhisperRecognizer, languages, logging_to
+from models.ggml import check
 from models.library import DEMONSTRATION, find
 from server.access.security import secure
 from server.admission.entrance import Entrance
@@ -158,7 +159,9 @@ class App:
     async def _put_in_order(self) -> None:
         """What is done in the background once the server is ready."""
         await self._bench.calibrate()
-        await recover(self._services)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(recover, self._services)
+            nursery.start_soon(self._bench.keep_up, self._entrance.full)
 
 
 def _keep(settings: Settings) -> Keep:
@@ -254,7 +257,12 @@ def _policy(settings: Settings, model: Model) -> Policy:
 async def load_pool(settings: Settings, model: Model) -> InferencePool:
     """Load the model into as many recognizers as there are slots. Raises `ModelError`."""
     cores = usable_cores()
-    load = partial(WhisperRecognizer, model.path, Decoding(_floor(settings, model)))
+    decoding = Decoding(_floor(settings, model))
+
+    def load() -> WhisperRecognizer:
+        check(model.path)  # once more, as the file may be another one by the time that a recognizer is replaced
+        return WhisperRecognizer(model.path, decoding)
+
     recognizers = [await trio.to_thread.run_sync(load) for _ in range(settings.slots or cores)]
     return InferencePool(recognizers, cores, load=load, timeout=settings.inference_timeout_s)
 

@@ -73,6 +73,12 @@ def test_a_doubtful_word_and_those_behind_it_wait_for_one_hypothesis_more() -> N
     assert agreement.settle(doubtful[1:], end=0, paused=False) == 2
 
 
+def test_words_that_stand_anyway_do_not_hold_up_those_behind_them() -> None:
+    agreement = LocalAgreement(2)
+    assert agreement.settle(words("one two three four five six"), end=0, paused=False, due=3) == 3
+    assert agreement.settle(words("four five six"), end=0, paused=False) == 3
+
+
 def test_a_closing_mark_waits_for_a_following_word_or_a_pause() -> None:
     agreement = LocalAgreement(2)
     agreement.settle(words("the door."), end=0, paused=False)
@@ -111,6 +117,20 @@ def test_languages_without_spaces_are_cut_by_character() -> None:
     assert len(spoken([Token("東".encode(), 0.9), Token("京".encode(), 0.9), Token("。".encode(), 0.9)], "ja")) == 2
 
 
+@pytest.mark.parametrize(
+    ("tokens", "words"),
+    [
+        ([" Hola", ".", " ¿", "Cómo", " est", "ás", "?"], [" Hola.", " ¿Cómo", " estás?"]),
+        ([" sagte", " »", "Hallo", "«", "."], [" sagte", " »Hallo«."]),
+        ([" say", ' "', "yes", '"', " now"], [" say", ' "yes"', " now"]),
+        ([" well", " -", " then", " (", "maybe", ")"], [" well -", " then", " (maybe)"]),
+        ([" the", " end", " ."], [" the", " end ."]),
+    ],
+)
+def test_marks_stay_with_the_word_they_belong_to(tokens: list[str], words: list[str]) -> None:
+    assert [word.text for word in spoken([Token(token.encode(), 0.9) for token in tokens], "es")] == words
+
+
 @given(st.lists(st.binary(min_size=1, max_size=5), max_size=20), st.sampled_from(["en", "ja"]))
 def test_no_bytes_make_it_fail(data: list[bytes], language: str) -> None:
     for each in spoken([Token(d, 0.5) for d in data], language):
@@ -125,4 +145,4 @@ def test_any_sound_and_any_words_get_times_in_order(length: int, texts: list[str
     now = 0
     for start, end in zip(starts, ends, strict=True):
         assert now <= start <= end <= length
-        now = start
+        now = end

@@ -11,7 +11,7 @@ import pytest
 from engine.errors import ModelError
 from models.catalog import catalog, entry
 from models.folder import verify
-from models.library import ACFT, BUNDLED, OWN, STOCK, TURBO, context_of, find
+from models.library import ACFT, BUNDLED, OWN, STOCK, TURBO, find, floor_of
 from tests.models import trial
 from tests.models.ggmlfile import SMALL, write_small
 
@@ -23,7 +23,7 @@ def test_the_bundled_model_is_found_by_its_name_and_is_a_demonstration(tmp_path:
     model = find(BUNDLED, tmp_path)
     assert model.path.is_file()
     assert model.demonstration
-    assert (model.audio_ctx_floor, model.audio_ctx_margin) == OWN
+    assert model.audio_ctx_floor == OWN
     assert not model.carry_prompt
 
 
@@ -36,7 +36,7 @@ def test_any_sound_file_is_found_by_its_path(tmp_path: Path, monkeypatch: pytest
         assert model.name == "mine"
         assert model.path.samefile(path)
         assert model.header == SMALL
-        assert (model.audio_ctx_floor, model.audio_ctx_margin) == STOCK
+        assert model.audio_ctx_floor == STOCK
         assert not model.demonstration
     path.rename(tmp_path / "no-suffix")
     assert find("no-suffix").name == "no-suffix"
@@ -46,7 +46,7 @@ def test_a_copy_of_the_bundled_model_keeps_what_is_known_of_it(tmp_path: Path) -
     copy = shutil.copy(find(BUNDLED).path, tmp_path / f"ggml-{BUNDLED}-q8_0.bin")
     model = find(str(copy))
     assert model.demonstration
-    assert (model.audio_ctx_floor, model.audio_ctx_margin, model.carry_prompt) == (*OWN, False)
+    assert (model.audio_ctx_floor, model.carry_prompt) == (OWN, False)
 
 
 @pytest.mark.parametrize(
@@ -100,13 +100,13 @@ def test_the_published_file_is_sound_and_a_changed_bit_is_found(tmp_path: Path) 
 
 
 def test_unknown_files_are_used_as_their_names_suggest() -> None:
-    assert context_of("My-ACFT-tune.bin", SMALL) == ACFT
-    assert context_of("ggml-large-v3-turbo-mine.bin", SMALL) == TURBO
-    assert context_of("ggml-base.bin", SMALL) == STOCK
+    assert floor_of("My-ACFT-tune.bin", SMALL) == ACFT
+    assert floor_of("ggml-large-v3-turbo-mine.bin", SMALL) == TURBO
+    assert floor_of("ggml-base.bin", SMALL) == STOCK
 
 
 def test_published_models_are_used_as_the_catalog_says() -> None:
-    contexts = {each.name: (each.audio_ctx_floor, each.audio_ctx_margin) for each in catalog()}
+    contexts = {each.name: each.audio_ctx_floor for each in catalog()}
     for name, context in contexts.items():
         expected = ACFT if name.startswith("acft-") else TURBO if "turbo" in name else STOCK
         assert context == expected, name

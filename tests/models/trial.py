@@ -24,7 +24,6 @@ def entry(content: bytes) -> Entry:
         quantisation="f16",
         licence="MIT",
         audio_ctx_floor=0,
-        audio_ctx_margin=64,
         advice="for tests",
     )
 
