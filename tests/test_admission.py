@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import json
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 import trio
+import trio.testing
 import trio_websocket
 from hypothesis import given
 from hypothesis import strategies as st
 from trio.testing import MockClock  # noqa: TC002 - a fixture's type, looked at when the tests are collected
 
 from engine.scripted import ScriptedRecognizer
+from server.admission import measurement
 from server.admission.entrance import RECHECK_SECONDS, Entrance, Place
 from server.admission.rules import (
     CADENCE,
@@ -29,6 +31,7 @@ from server.admission.rules import (
     refusal,
     streams_held,
 )
+from server.app import detectors
 from server.cli import main
 from server.inference.pool import InferencePool
 from tests.conftest import Client, Outcome, running
@@ -261,7 +264,7 @@ async def test_at_shutdown_who_is_in_line_is_told_so_and_nobody_is_let_in(tmp_pa
             assert json.loads(await second.get_message()) == {"queued": 1}
             for socket in sockets:
                 await socket.send_message(SPEECH["en-coffee"])
-            outcomes[0].frames.append(await first.get_message())
+            outcomes[0].frames.append(str(await first.get_message()))
             client.app.drain()
             with trio.fail_after(60):
                 async with trio.open_nursery() as nursery:
@@ -287,12 +290,18 @@ def test_the_doctor_says_how_many_streams_this_host_holds(tmp_path: Path, capsys
     assert "cannot be written" in capsys.readouterr().err
 
 
+async def measured(data_dir: Path) -> dict[str, Any]:
+    """What a server's first measurement, made in the background, brought."""
+    with trio.fail_after(60):
+        while not (data_dir / "capacity.json").exists():
+            await trio.sleep(0.05)
+    (kept,) = json.loads((data_dir / "capacity.json").read_text())
+    return cast("dict[str, Any]", kept)
+
+
 async def test_the_host_is_measured_and_the_result_kept(tmp_path: Path) -> None:
     async with running(tmp_path) as client:
-        with trio.fail_after(60):
-            while not (tmp_path / "capacity.json").exists():
-                await trio.sleep(0.05)  # it is measured in the background
-        (kept,) = json.loads((tmp_path / "capacity.json").read_text())
+        kept = await measured(tmp_path)
         assert 0 < kept["window"] < 60
         assert kept["host"]["model"] == "trioscribe-en-de"
         del client
@@ -304,3 +313,39 @@ async def test_the_host_is_measured_and_the_result_kept(tmp_path: Path) -> None:
         with trio.fail_after(60):
             while len((tmp_path / "capacity.json").read_text()) < 30:
                 await trio.sleep(0.05)
+
+
+async def test_a_host_that_was_measured_at_a_bad_moment_is_measured_again_when_it_is_full(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(measurement, "DOUBT_SECONDS", 0.01)
+    async with running(tmp_path, slots=2) as client:
+        kept = await measured(tmp_path)
+        (tmp_path / "capacity.json").write_text(json.dumps([kept | {"window": 4.8}]))
+        await client.app.recall()
+        assert client.app.snapshot().entrance.held == 1
+        async with client.open():
+            with trio.fail_after(60):
+                while not client.app.readiness().ready:
+                    await trio.sleep(0.01)
+            assert (await client.talk(SPEECH["en-coffee"], "eof")).words[-1]["word"] == "tea?"
+
+
+async def test_to_be_measured_again_at_a_bad_moment_takes_no_places_away(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(measurement, "DOUBT_SECONDS", 0.01)
+    host = measurement.Host(processor="", cores=1, slots=1, model="scripted", model_bytes=1, audio_ctx_floor=0)
+    pool = InferencePool([ScriptedRecognizer([])], cores=1)
+    bench = measurement.Bench(pool, detectors(), host, tmp_path)
+    known = measurement.Measurement(host, window=0.0, loop=0.0)  # as good as none can be
+    await bench.keep(known)
+    with trio.fail_after(60):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(bench.keep_up, lambda: True)
+            while pool.statistics().inferences < 1 + measurement.ROUNDS:
+                await trio.sleep(0.01)
+            await trio.testing.wait_all_tasks_blocked(0.1)
+            nursery.cancel_scope.cancel()
+    assert pool.meter.cost == known.cost
+    assert measurement.measurements(tmp_path) == [known]

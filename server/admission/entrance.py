@@ -53,6 +53,10 @@ class Entrance:
         """Whether nobody is in, nor in line."""
         return not (self.streams or self._line)
 
+    def full(self) -> bool:
+        """Whether there are as many streams as the host holds by what was measured, where that is a limit."""
+        return self._limits.load and self.streams >= self.statistics().held
+
     def close(self) -> None:
         """Let nobody in from now on. Those in line are to leave it."""
         self._closed = True

@@ -1,7 +1,8 @@
 """Measures what a stream costs on this host with a model, and keeps the result for the next start.
 
 Windows of recorded speech go through all slots at once, in the background, as often as it takes for one round without
-a live stream beside it. The result of the last time stands in until then.
+a live stream beside it. The result of the last time stands in until then. A moment at which the host was busy with
+something else makes it look slow; so it is measured again when that would keep clients out (`Bench.keep_up`).
 """
 
 from __future__ import annotations
@@ -19,8 +20,9 @@ import trio
 
 from engine.errors import EngineError
 from engine.types import FRAME, SAMPLE_RATE, Window
-from server.admission.rules import WINDOW_SECONDS, Cost, streams_held
+from server.admission.rules import WINDOW_SECONDS, Cost, counted, streams_held
 from server.exports.export import replace_file
+from server.inference.load import BUSY
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -38,6 +40,12 @@ SAMPLE: Final = "sample.flac"
 
 ROUNDS: Final = 2
 """Rounds of which the fastest counts, after one that warms up caches."""
+
+DOUBT_SECONDS: Final = 5.0
+"""How often it is looked whether there is a reason to measure again."""
+
+REST_SECONDS: Final = 60.0
+"""After a measurement that was made again; twice as long after each further one that brought nothing."""
 
 _logger = logging.getLogger(__name__)
 
@@ -84,18 +92,41 @@ class Bench:
 
     async def calibrate(self) -> None:
         """Measure, use the result and keep it. What fails is logged: admission then goes by what streams cost."""
+        await self._improve(upon=0)
+
+    async def keep_up(self, full: Callable[[], bool]) -> None:
+        """Measure again, for ever, when there are as many streams as are held (`full`) and yet little to do.
+
+        Then the host may have been measured at a bad moment; and where its streams never make all slots busy, their
+        inferences tell nothing of it. Only what makes for more streams is used.
+        """
+        rest = REST_SECONDS
+        while True:
+            await trio.sleep(DOUBT_SECONDS)
+            if full() and self.pool.load.utilisation(trio.current_time()) < BUSY:
+                cost = self.pool.meter.cost
+                rest = REST_SECONDS if await self._improve(streams_held(cost, self.host.slots)) else 2 * rest
+                await trio.sleep(rest)
+
+    async def _improve(self, upon: int) -> bool:
+        """Measure, and use and keep what makes for more streams than `upon`. Returns whether it does."""
         try:
-            await self.keep(await self.measure())
+            measurement = await self.measure()
+            better = streams_held(measurement.cost, self.host.slots) > upon
+            if better:
+                await self.keep(measurement)
         except (OSError, EngineError) as error:
             _logger.warning("What this host holds could not be measured: %s", error)
+            return False
+        return better
 
     async def keep(self, measurement: Measurement) -> None:
         """Go by a measurement from now on, at the next start too. Raises `OSError`."""
         self.pool.meter.calibrate(measurement.cost)
         await trio.to_thread.run_sync(_keep, measurement, self.data_dir)
         _logger.info(
-            "This host holds %d streams: a window takes %.3f s of one of %d slots.",
-            streams_held(measurement.cost, self.host.slots),
+            "This host holds %s: a window takes %.3f s of one of %d slots.",
+            counted(streams_held(measurement.cost, self.host.slots)),
             measurement.window,
             self.host.slots,
         )

@@ -3,8 +3,9 @@
 A stream is held if a window of it can be decoded at least every `CADENCE` seconds while all others get the same. So
 with `cost` seconds of a slot per window, n streams need n * cost / CADENCE slots, and of those there are, `UTILISATION`
 may be planned with. The cost is measured at the start (`server.admission.measurement`), and then by every inference
-that is made while all slots are at work: a host that turns slower (heat, other programs) takes fewer streams from then
-on, one that was measured at a bad moment more.
+that is made while all slots are at work for streams: a host that turns slower (heat, other programs) takes fewer
+streams from then on, one that was measured at a bad moment more. Where it looked so slow that its streams do not keep
+all slots at work, it is measured again.
 Independently of that, nobody is let in while somebody who is in waits too long.
 """
 
@@ -100,26 +101,31 @@ def streams_held(cost: Cost | None, slots: int) -> int:
     return max(1, math.floor(min(by_slots, by_loop, 10_000)))
 
 
+def counted(streams: int) -> str:
+    """So many streams, in words."""
+    return f"{streams} stream{'s' if streams != 1 else ''}"
+
+
 def refusal(demand: Demand, limits: Limits) -> Refusal | None:
     """Why one more stream would be too much; None if it would not."""
     if limits.per_address and demand.from_address >= limits.per_address:
         return Refusal(
             "too_many_from_address",
-            f"This address has {demand.from_address} streams, and may have no more. End one first.",
+            f"This address has {counted(demand.from_address)}, and may have no more. End one first.",
             retry_after=10,
             passes=False,
         )
     if limits.streams and demand.streams >= limits.streams:
         return Refusal(
             "max_streams",
-            f"This server takes {limits.streams} streams at a time, and has them. Try again when one has ended.",
+            f"This server takes {counted(limits.streams)} at a time, and is full. Try again when one has ended.",
             retry_after=10,
             passes=True,
         )
     if limits.load and demand.streams >= demand.held:
         return Refusal(
             "full",
-            f"This host holds {demand.held} streams at a time, and has them. Try again when one has ended.",
+            f"This host holds {counted(demand.held)} at a time, and is full. Try again when one has ended.",
             retry_after=10,
             passes=True,
         )

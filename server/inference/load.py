@@ -14,7 +14,10 @@ IDLE: Final = 0.2
 """Utilisation of the slots up to which nothing is stretched: somebody who never pauses takes a tenth alone."""
 
 BUSY: Final = 0.33
-"""Utilisation from which all is stretched as far as it goes: about half of what admission gives away."""
+"""Utilisation from which all is stretched as far as it goes: about half of what admission gives away.
+
+A host that is full by what was measured and has less to do is measured again (`server.admission.measurement`).
+"""
 
 LONGEST: Final = 3.2
 """The longest step, as a multiple of the policy's: 1.6 s of new speech, two or three words more between partials."""
@@ -35,6 +38,11 @@ class Load:
         self._busy = 0
         self._average = 0.0
         self._since = 0.0
+
+    @property
+    def full(self) -> bool:
+        """Whether all slots are at work for live streams."""
+        return self._busy == self._slots
 
     def note(self, change: int, now: float) -> None:
         """So many slots more (or, negative, fewer) are at work from now on; `now` in seconds on any one clock."""

@@ -138,7 +138,7 @@ class InferencePool:
         self._faults["loop"] += len(cut_loops((), hypothesis.words)) < len(hypothesis.words)
         length = len(window.samples) / SAMPLE_RATE
         self._threads.note(threads, spare, seconds, length)
-        if self._scheduler.busy == self._scheduler.slots:
+        if self.load.full:
             self.meter.note(seconds, length)
 
     def count_failure(self) -> None:
