@@ -37,11 +37,6 @@ class Scheduler:
         self._issued = 0
 
     @property
-    def waiting(self) -> int:
-        """How many tickets wait for a slot."""
-        return len(self._line)
-
-    @property
     def threads(self) -> int:
         """Cores that the inference granted last may have: all that nobody else wants, but one at least.
 
