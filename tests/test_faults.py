@@ -7,7 +7,7 @@ import os
 import signal
 import subprocess
 import threading
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,7 +18,10 @@ from trio.testing import MockClock  # noqa: TC002 - a fixture's type, looked at 
 from engine.errors import ModelError
 from engine.scripted import ScriptedRecognizer
 from engine.types import SAMPLE_RATE, Hypothesis, Window, Word
+from models.library import find
+from server.app import load_pool
 from server.inference.pool import InferencePool
+from server.settings.table import Settings
 from tests.conftest import running
 from tests.processes import Speaker, serving
 from tests.speech import clips
@@ -189,6 +192,51 @@ async def test_a_slot_without_a_replacement_is_tried_again() -> None:
     assert outcomes == [False, False, False, True]
     hanging.go.set()
     pool.close()
+
+
+async def test_what_cannot_be_loaded_again_leaves_the_others_at_work() -> None:
+    files = ["damaged", "missing", "whole"]
+
+    def load() -> ScriptedRecognizer:
+        if (file := files.pop(0)) != "whole":
+            raise OSError(file)  # not even an error of ours
+        return ScriptedRecognizer([])
+
+    hanging = Hanging()
+    pool = InferencePool([ScriptedRecognizer([]), hanging], cores=2, load=load, timeout=0.1)
+    with trio.fail_after(10):
+        async with pool.slot(final=True) as one:
+            with pytest.raises(ModelError, match="was given up"):
+                await one.recognize(WINDOW)
+        hanging.go.set()
+        for _ in range(2):
+            async with pool.slot(final=True) as one, pool.slot(final=True) as other:
+                assert await one.recognize(WINDOW) == Hypothesis((), "en")
+                with pytest.raises(ModelError, match="failed"):
+                    await other.recognize(WINDOW)
+        assert pool.statistics().faults == {"slow": 1, "hung": 1, "failed": 3}
+        async with pool.slot(final=True) as one, pool.slot(final=True) as other:
+            for slot in (one, other):
+                assert await slot.recognize(WINDOW) == Hypothesis((), "en")
+    assert pool.statistics().faults["replaced"] == 1
+    pool.close()
+
+
+async def test_a_model_file_that_is_damaged_at_run_time_is_refused_until_it_is_whole_again(tmp_path: Path) -> None:
+    whole = find("trioscribe-en-de").path.read_bytes()
+    path = tmp_path / "ggml-trioscribe-en-de-copy.bin"
+    path.write_bytes(whole)
+    settings = Settings(model=str(path), slots=1)
+    with closing(await load_pool(settings, find(str(path)))) as pool:
+        for damaged in (whole[:-1000], b""):
+            path.write_bytes(damaged)
+            with pytest.raises(ModelError, match="not a whole"):
+                await pool.replacement()
+        path.unlink()
+        with pytest.raises(ModelError, match="no model file"):
+            await pool.replacement()
+        path.write_bytes(whole)
+        (await pool.replacement()).close()
 
 
 async def test_what_runs_in_the_background_makes_way_and_begins_again(autojump_clock: MockClock) -> None:

@@ -37,9 +37,10 @@ _logger = logging.getLogger(__name__)
 class PoolStatistics:
     """A snapshot: slots in all, slots at work, streams that wait for one, and the longest wait so far in seconds.
 
-    `inferences` counts those that went well, `faults` the others by kind: "failed" (raised), "nonsense" (words that
-    are not in the window, or out of order), "loop" (a phrase said over and over, which was cut), "slow" (stopped after
-    the timeout), "hung" (did not even stop; left behind), "replaced" (recognizers loaded in the place of hung ones).
+    `inferences` counts those that went well, `faults` the others by kind: "failed" (raised, or could not be loaded),
+    "nonsense" (words that are not in the window, or out of order), "loop" (a phrase said over and over, which was cut),
+    "slow" (stopped after the timeout), "hung" (did not even stop; left behind), "replaced" (recognizers loaded in the
+    place of hung ones).
     """
 
     slots: int
@@ -64,7 +65,7 @@ class InferencePool:
         """`cores`: how many threads all inferences together may use; see `server.inference.threads`.
 
         An inference that takes longer than `timeout` seconds is stopped; if it does not heed that, its recognizer is
-        left behind and another one made by `load` (called in a thread; may raise `EngineError`).
+        left behind and another one made by `load` (called in a thread), when its slot is needed.
         """
         self.meter = Meter()
         self.load = Load(len(recognizers))
@@ -166,7 +167,7 @@ class InferencePool:
                 recognizer.close()
 
     async def replacement(self) -> Recognizer:
-        """Load a recognizer for one that hangs. Raises `ModelError`."""
+        """Load a recognizer for one that hangs. Raises what `load` raises; its slot then tries again the next time."""
         if self._load is None:
             raise ModelError("the recognizer hangs, and there is no other")
         recognizer = await trio.to_thread.run_sync(self._load)
@@ -243,13 +244,13 @@ class Slot:
     async def recognize(self, window: Window) -> Hypothesis:
         """Recognise a window. Cancelling aborts the inference and waits until its thread has let go.
 
-        Raises `ModelError` when the recognizer fails, whatever it raised, hangs, or returns what makes no sense;
-        `AbortedError` if it gave up by itself.
+        Raises `ModelError` when the recognizer cannot be loaded, fails, hangs, or returns what makes no sense, whatever it
+        raised; `AbortedError` if it gave up by itself.
         """
-        if self._loan.recognizer is None:
-            self._loan.recognizer = await self._pool.replacement()
-        start = trio.current_time()
         try:
+            if self._loan.recognizer is None:
+                self._loan.recognizer = await self._pool.replacement()
+            start = trio.current_time()
             hypothesis = await self._pool.infer(self._loan.recognizer, window, self._threads)
         except AbortedError:
             raise
