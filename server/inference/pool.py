@@ -244,8 +244,8 @@ class Slot:
     async def recognize(self, window: Window) -> Hypothesis:
         """Recognise a window. Cancelling aborts the inference and waits until its thread has let go.
 
-        Raises `ModelError` when the recognizer cannot be loaded, fails, hangs, or returns what makes no sense, whatever it
-        raised; `AbortedError` if it gave up by itself.
+        Raises `ModelError` when the recognizer cannot be loaded, fails, hangs, or returns what makes no sense, whatever
+        it raised; `AbortedError` if it gave up by itself.
         """
         try:
             if self._loan.recognizer is None:
