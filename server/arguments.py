@@ -58,12 +58,13 @@ examples:
 ABOUT_MODELS: Final = """\
 The model that comes along is a demonstration and understands synthetic voices
 only. A real one is two commands away:
-  trioscribe models pull base-q5_1
-  trioscribe serve --model base-q5_1
+  trioscribe models pull base-q8_0
+  trioscribe serve --model base-q8_0
 """
 ABOUT_QUANTIZE: Final = """\
 Writes a smaller copy of a model, as whisper.cpp's own program does: q8_0 takes
-little more than half the room of f16, q5_1 little more than a third.
+little more than half the room of f16 and less of the CPU; q5_1 takes little
+more than a third of the room, and as much of the CPU.
 """
 MODEL_SETTINGS: Final = frozenset({"models_dir", "models_mirror"})
 KEY_SETTINGS: Final = frozenset({"keys_file"})
