@@ -69,6 +69,13 @@ async def test_eof_first_gives_an_empty_export(client: Client) -> None:
     assert json.loads(await client.get(f"/export/transcript/{outcome.export_id}")) == []
 
 
+async def test_a_connection_without_audio_leaves_no_export(client: Client) -> None:
+    async with client.open() as ws:
+        await ws.send_message('{"config": {"language": "de"}}')
+    await client.all_streams_ended()
+    assert json.loads(await client.get("/exports"))["exports"] == []
+
+
 async def test_half_a_sample_at_the_end_is_left_out(client: Client) -> None:
     outcome = await client.talk(SECOND, b"\1", "eof")
     assert len(await client.get(f"/export/audio/{outcome.export_id}")) == 44 + len(SECOND)

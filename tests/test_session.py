@@ -14,12 +14,14 @@ import trio
 from engine.errors import ModelError
 from engine.scripted import ScriptedRecognizer
 from engine.types import SAMPLE_RATE, Hypothesis, Window
+from server.streams.services import StreamLimits
 from tests.virtual_session import (
     EXPORT_ID,
     MANY,
     SEND_TIMEOUT,
     STALL,
     WORDS,
+    Loudness,
     MemoryRecorder,
     Talker,
     VirtualPool,
@@ -29,6 +31,7 @@ from tests.virtual_session import (
 )
 
 if TYPE_CHECKING:
+    import numpy as np
     from trio.testing import MockClock
 
 
@@ -97,6 +100,43 @@ async def test_who_does_not_read_holds_up_nobody_else(autojump_clock: MockClock)
     assert other.got[-1][0] < 5.5
 
 
+class SlowReader(Talker):
+    """Takes a while over each frame, but never so long that it is given up."""
+
+    def __init__(self, *frames: tuple[float, bytes | str], seconds: float) -> None:
+        super().__init__(*frames)
+        self._seconds = seconds
+        self.taken = 0
+        self.most = 0
+
+    async def receive(self) -> bytes | str:
+        message = await super().receive()
+        self.taken += 1
+        self.most = max(self.most, self.taken - len(self.got))
+        return message
+
+    async def send(self, text: str) -> None:
+        await trio.sleep(self._seconds)
+        await super().send(text)
+
+    async def ping(self) -> None:
+        await trio.sleep_forever()  # what is not read is not answered either
+
+
+async def test_who_reads_slowly_is_listened_to_slowly_and_loses_nothing(autojump_clock: MockClock) -> None:
+    del autojump_clock
+    pcm, script = spoken(WORDS)
+    frames: list[tuple[float, bytes | str]] = [(0.0, "no command")] * 2_000
+    talker = SlowReader(*frames, *((0.0, frame) for _, frame in at_speech_speed(pcm, "eof")), seconds=SEND_TIMEOUT - 1)
+    limits = StreamLimits(STALL, SEND_TIMEOUT, idle=60.0, ping=5.0, resume=20.0)
+    pool = VirtualPool(ScriptedRecognizer(script), seconds=0.1)
+    recorder = await serve(talker, pool, limits=limits, patience=1e6)
+    assert len(talker.messages) == 2_000 + len(talker.finals) + len(talker.partials)
+    assert talker.words == WORDS
+    assert (talker.got[-1][1], talker.code, recorder.state) == (EXPORT_ID, 1000, "complete")
+    assert talker.most < 500
+
+
 async def test_a_close_without_eof_finishes_at_once(autojump_clock: MockClock) -> None:
     del autojump_clock
     pcm, script = spoken(WORDS[:4])
@@ -120,6 +160,7 @@ async def test_a_full_disk_is_told_and_ends_the_stream(autojump_clock: MockClock
     assert talker.code == 1011
     assert EXPORT_ID not in [text for _, text in talker.got]
     assert len(recorder.pcm) < len(pcm * 3)
+    assert recorder.closed
 
 
 async def test_a_shutdown_says_so_and_finishes_what_was_heard(autojump_clock: MockClock) -> None:
@@ -137,6 +178,39 @@ async def test_a_shutdown_says_so_and_finishes_what_was_heard(autojump_clock: Mo
     assert [message["error"] for _, message in talker.messages if "error" in message] == ["shutting_down"]
     assert talker.got[-1][1] == EXPORT_ID
     assert talker.got[-1][0] < 3
+
+
+class Mistaken(Loudness):
+    """A detector with a bug: two seconds of frames are too many for it."""
+
+    def __init__(self) -> None:
+        self._frames = 0
+
+    def is_speech(self, frame: np.ndarray) -> bool:
+        self._frames += 1
+        return super().is_speech(frame) and 1 // (self._frames < 60) > 0
+
+
+async def test_a_mistake_in_the_server_is_no_normal_end(autojump_clock: MockClock) -> None:
+    del autojump_clock
+    pcm, script = spoken(WORDS)
+    talker = Talker(*at_speech_speed(pcm, "eof"))
+    recorder = MemoryRecorder()
+    pool = VirtualPool(ScriptedRecognizer(script), seconds=0.1)
+    with pytest.RaisesGroup(ZeroDivisionError, flatten_subgroups=True):
+        await serve(talker, pool, recorder=recorder, detector=Mistaken)
+    assert talker.code == 1011
+    assert EXPORT_ID not in [text for _, text in talker.got]
+    assert (recorder.state, recorder.closed) == ("interrupted", True)
+
+
+async def test_a_client_that_says_nothing_is_let_go_without_an_export(autojump_clock: MockClock) -> None:
+    del autojump_clock
+    talker = Talker((1.0, '{"config": {"language": "en"}}'))
+    limits = StreamLimits(STALL, SEND_TIMEOUT, idle=60.0)
+    recorder = await serve(talker, VirtualPool(ScriptedRecognizer([]), seconds=0.1), limits=limits)
+    assert [(at, message["error"]) for at, message in talker.messages] == [(61.0, "idle_timeout")]
+    assert (talker.code, recorder.state) == (1001, "none")
 
 
 class Faulty:

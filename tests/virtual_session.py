@@ -24,7 +24,10 @@ from server.streams.session import Session
 from server.transport.wire import DisconnectedError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from engine.recognizer import Recognizer
+    from engine.vad import SpeechDetector
     from server.exports.store import Store
     from server.protocol import WireFinal
 
@@ -77,7 +80,8 @@ class MemoryRecorder:
     fails_at: float = math.inf
     pcm: bytes = b""
     finals: list[str] = field(default_factory=list)
-    state: str = "live"
+    state: str = "none"
+    closed: bool = False
 
     async def audio(self, pcm: bytes) -> None:
         self.pcm += pcm
@@ -95,6 +99,10 @@ class MemoryRecorder:
         self.state = state
         if self.fails_at < math.inf:
             raise StoreError("the disk is full")
+        self.closed = True
+
+    def close(self) -> None:
+        self.closed = True
 
 
 @dataclass
@@ -103,6 +111,7 @@ class MemoryStore:
 
     async def record(self, export_id: str, **_: Any) -> MemoryRecorder:
         assert export_id == EXPORT_ID
+        self.recorder.state = "live"
         return self.recorder
 
 
@@ -169,24 +178,26 @@ def at_speech_speed(pcm: bytes, *end: str, pause: float = 0.0) -> list[tuple[flo
     return [*frames, *((last + pause, text) for text in end)]
 
 
-async def serve(
+async def serve(  # noqa: PLR0913
     talker: Talker,
     pool: InferencePool,
     *,
     recorder: MemoryRecorder | None = None,
     draining: trio.Event | None = None,
     limits: StreamLimits = LIMITS,
+    detector: Callable[[], SpeechDetector] = Loudness,
+    patience: float = 3600.0,
 ) -> MemoryRecorder:
     recorder = recorder or MemoryRecorder()
     services = Services(
         store=cast("Store", MemoryStore(recorder)),
         pool=pool,
-        detector=Loudness,
+        detector=detector,
         policy=Policy(language="en"),
         languages=frozenset({"en"}),
         model="scripted",
         limits=limits,
     )
-    with trio.fail_after(3600):
+    with trio.fail_after(patience):
         await Session(talker, EXPORT_ID, services, Native, trio.Event() if draining is None else draining).run()
     return recorder

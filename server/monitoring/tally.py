@@ -70,7 +70,7 @@ class Tally:
 
     `audio` in seconds taken in; `words` of finals; `partials` said, and `conflated` those that a newer one replaced
     before they were sent. `refused` handshakes by reason, `faults` by kind, `ended` streams by what became of the
-    export ("stored", "interrupted"). In seconds: `inference` from the start of a decoder's work to its end,
+    export ("stored", "interrupted", "none"). In seconds: `inference` from the start of a decoder's work to its end,
     `stable_word` from when the end of a word was heard to when the word stood, `final` likewise to the final it is in,
     and `lag`, by how much the event loop was late.
     """

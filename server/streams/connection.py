@@ -19,5 +19,9 @@ class Connection:
         self.heard_at = trio.current_time()
         self.listening = trio.CancelScope()
         self.dead = False
+        self.caught_up = trio.Event()
+        """Set when its client has been told what it missed."""
         self.sent = trio.Event()
         self.released = trio.Event()
+        if finals is None:
+            self.caught_up.set()

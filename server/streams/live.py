@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Literal
 
 import trio
 
@@ -35,7 +35,7 @@ def _config(policy: Policy, rate: int) -> StreamConfig:
 
 
 class LiveStream:
-    """The shell around an `engine.stream.Stream`. It begins with the first audio, or with its end if there is none."""
+    """The shell around an `engine.stream.Stream`, which begins with the first audio, as does the export."""
 
     def __init__(self, export_id: str, services: Services, dialect: Dialect, owner: str | None = None) -> None:
         self.export_id = export_id
@@ -61,7 +61,14 @@ class LiveStream:
     @property
     def done(self) -> bool:
         """Whether all that was heard has become finals, after `finish`."""
-        return self._stream is not None and self._stream.done
+        return self.ended if self._stream is None else self._stream.done
+
+    @property
+    def export(self) -> Literal["none", "interrupted", "stored"]:
+        """What has become of the export; there is none if nothing was heard, and none was asked for."""
+        if self.stored:
+            return "stored"
+        return "none" if self._stream is None else "interrupted"
 
     @property
     def failed(self) -> bool:
@@ -85,11 +92,28 @@ class LiveStream:
         self._rate = config.sample_rate or self._rate
         self._policy = chosen(self._policy, config)
 
+    async def begin(self) -> Stream:
+        """Begin the export, if that has not been done: there is audio, or a client that counts on one without."""
+        if self._stream is None:
+            try:
+                self._recorder = await self._services.store.record(
+                    self.export_id,
+                    sample_rate=self._rate,
+                    model=self._services.model,
+                    owner=self._owner,
+                    config=_config(self._policy, self._rate),
+                )
+            except StoreError as error:
+                self._storage_is_failing(error)
+            self._stream = Stream(self._policy, self._services.detector(), rate=self._rate)
+            self._notify()
+        return self._stream
+
     async def hear(self, pcm: bytes) -> None:
         """Take in audio, however much; waits while the buffer is full."""
         self.hearing = True
         self.bytes += len(pcm)
-        stream = await self._begin()
+        stream = await self.begin()
         await self._record(pcm)
         size = types.BYTES_PER_SAMPLE * max(1, self._rate // SLICES_PER_SECOND)
         for begin in range(0, len(pcm), size):
@@ -125,7 +149,7 @@ class LiveStream:
 
     async def store_audio(self) -> None:
         """For a while no audio may come: have on the disk what there is."""
-        if self._recorder is not None and not self._storage_failed:
+        if self._recorder is not None and not self._storage_failed and not self.ended:
             try:
                 await self._recorder.flush()
             except StoreError as error:
@@ -134,21 +158,26 @@ class LiveStream:
     async def finish(self) -> None:
         """No more audio will come."""
         if not self.ended:
-            stream = await self._begin()
             self.ended = True
-            stream.finish()
-            await self._publish(stream)
+            if self._stream is None:
+                self._notify()
+            else:
+                self._stream.finish()
+                await self._publish(self._stream)
 
     async def infer(self) -> None:
         """Decode window after window until the stream is done, and all that was said has been handed out."""
-        while (stream := self._stream) is None or not stream.done:
+        while not self.done:
+            stream = self._stream
             if stream is None or not self._due(stream):
                 await self._changed.wait()
                 continue
             with trio.CancelScope() as self._waiting:
                 await self._decode(stream)
             await self._publish(stream)
-        await self._publish(stream)  # or wait for who is at it: the end of the audio may have made the last final
+        if self._stream is not None:
+            # Or wait for who is at it: the end of the audio may have made the last final.
+            await self._publish(self._stream)
 
     async def store(self) -> bool:
         """Make the export durable. Returns whether it is; if not, the client has been told why."""
@@ -170,22 +199,8 @@ class LiveStream:
                     await self._recorder.complete(language=language, state="interrupted")
                 except StoreError as error:
                     _logger.warning("stream %s: %s", self.export_id, error)
-
-    async def _begin(self) -> Stream:
-        if self._stream is None:
-            try:
-                self._recorder = await self._services.store.record(
-                    self.export_id,
-                    sample_rate=self._rate,
-                    model=self._services.model,
-                    owner=self._owner,
-                    config=_config(self._policy, self._rate),
-                )
-            except StoreError as error:
-                self._storage_is_failing(error)
-            self._stream = Stream(self._policy, self._services.detector(), rate=self._rate)
-            self._notify()
-        return self._stream
+                finally:
+                    self._recorder.close()
 
     def _due(self, stream: Stream) -> bool:
         stream.stretch(self._services.pool.load.stretch(trio.current_time()))

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from collections import deque
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import trio
 
 if TYPE_CHECKING:
     from server.monitoring.tally import Tally
 
+ROOM: Final = 256
+"""Frames in a line that is not crowded: finals of ten minutes and more, a few hundred bytes each."""
+
 
 class Outbox:
     """A line of text frames, and behind it room for one partial.
 
-    Finals are kept without a bound of their own: they are a few hundred bytes for seconds of speech, and a client that
-    does not read is ended after a timeout, which closes its outbox.
+    Whatever is put is kept: no final is ever lost. The line is bounded by who waits for `room` before he takes what
+    leads to more frames; a client that does not read at all is ended after a timeout, which empties it.
     """
 
     def __init__(self, tally: Tally) -> None:
@@ -26,6 +29,17 @@ class Outbox:
         self._closed = False
         self.deserted = False
         self._changed = trio.Event()
+
+    @property
+    def crowded(self) -> bool:
+        """Whether so much waits that nothing should be taken on which there is more to say."""
+        return len(self._frames) >= ROOM
+
+    async def room(self) -> None:
+        """Wait until it is not crowded."""
+        await trio.lowlevel.checkpoint()
+        while self.crowded:
+            await self._changed.wait()
 
     def put(self, frame: str) -> None:
         """Add a frame. It goes before a partial that waits."""
@@ -49,6 +63,7 @@ class Outbox:
         """Forget what waits; more may come."""
         self._frames.clear()
         self._partial = None
+        self._wake()
 
     def close(self) -> None:
         """Take no more frames. What waits can still be taken."""
@@ -58,13 +73,14 @@ class Outbox:
     def desert(self) -> None:
         """Nobody will read any more: forget all, take no more."""
         self.deserted = True
-        self._frames.clear()
-        self._partial = None
+        self.reset()
         self.close()
 
     def take_nowait(self) -> str | None:
         """The next frame, if one waits."""
         if self._frames:
+            if self.crowded:
+                self._wake()
             return self._frames.popleft()
         partial, self._partial = self._partial, None
         return partial

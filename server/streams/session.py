@@ -85,12 +85,12 @@ class Session:
             finally:
                 self._over = True
                 await self._live.abandon()
-            if self._connection is not None:
-                code, reason = (NORMAL, "") if self._live.stored else (INTERNAL_ERROR, "the export could not be stored")
-                await self._connection.wire.close(code, reason)
+            await self._close(*self._farewell())
+        except Exception:
+            await self._close(INTERNAL_ERROR, "the server has failed")
+            raise
         finally:
-            self._over = True
-            self._tally.ended["stored" if self._live.stored else "interrupted"] += 1
+            self._tally.ended[self._live.export] += 1
             if self._connection is not None:
                 self._connection.released.set()
 
@@ -102,27 +102,46 @@ class Session:
     async def resume(self, wire: Wire, finals: int) -> None:
         """Go on over another connection, whose client has the first `finals` finals; wait until it is let go.
 
-        The connection that there was is dropped: often it is dead, and the server has not yet noticed.
+        The connection that there was is closed: often it is dead, and the server has not yet noticed.
         """
         if not self.resumable:
             await wire.close(GOING_AWAY, "the stream has ended")
             return
         before = self._connection
         self._connection = connection = Connection(wire, finals)
-        if before is not None:
-            before.wire.abort()
-            before.listening.cancel()
-            before.released.set()
         self._back.set()
+        if before is not None:
+            before.listening.cancel()
+            try:
+                await before.wire.close(GOING_AWAY, "the stream goes on over another connection")
+            finally:
+                before.released.set()
         await connection.released.wait()
+
+    def _farewell(self) -> tuple[int, str]:
+        match self._live.export:
+            case "stored":
+                return NORMAL, ""
+            case "none":
+                return GOING_AWAY, "nothing was heard"
+            case _:
+                return INTERNAL_ERROR, "the export could not be stored"
+
+    async def _close(self, code: int, reason: str) -> None:
+        if self._connection is not None:
+            await self._connection.wire.close(code, reason)
 
     async def _serve(self) -> None:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._converse)
             nursery.start_soon(self._watch_for_shutdown)
             await self._live.infer()
-            self._dialect.ended(self._live.export_id if await self._live.store() else None)
+            stored = await self._live.store()
             self._over = True
+            if self._connection is not None:
+                # Who has come back while the export was written is first told what it missed, which voids all else.
+                await self._connection.caught_up.wait()
+            self._dialect.ended(self._live.export_id if stored else None)
             self._outbox.close()
             if self._connection is not None:
                 await self._connection.sent.wait()
@@ -134,6 +153,7 @@ class Session:
             async with trio.open_nursery() as nursery:
                 if connection.finals is not None:
                     await self._live.catch_up(connection.finals)
+                    connection.caught_up.set()
                 nursery.start_soon(self._send, connection)
                 nursery.start_soon(self._watch_peer, connection)
                 outcome = await self._receive(connection)
@@ -171,6 +191,9 @@ class Session:
         patience = math.inf  # until there is audio to make a final of
         try:
             while (outcome := self._outcome(connection)) is None:
+                if self._outbox.crowded:
+                    await self._let_it_read(connection)
+                    continue
                 idle = connection.heard_at + self._limits.idle
                 with trio.move_on_at(min(idle, connection.heard_at + patience)) as connection.listening:
                     message = await connection.wire.receive()
@@ -193,6 +216,12 @@ class Session:
             self._outbox.desert()
             return _Outcome.ENDED
         return outcome
+
+    async def _let_it_read(self, connection: Connection) -> None:
+        """Take nothing more from a client before it has read what was said to it; TCP slows it down."""
+        with trio.CancelScope() as connection.listening:
+            await self._outbox.room()
+        connection.heard_at = trio.current_time()  # that the client had to wait is not its silence
 
     async def _take(self, message: bytes | str) -> bool:
         """Do what a message asks for. Returns whether it was audio."""
@@ -234,6 +263,7 @@ class Session:
                 if command.config is not None:
                     self._live.configure(command.config)
             elif isinstance(command, Eof):
+                await self._live.begin()
                 await self._live.finish()
             else:
                 await self._flush()
@@ -273,7 +303,8 @@ class Session:
                     await connection.wire.ping()
                 except DisconnectedError:
                     return
-            if answer.cancelled_caught and connection.heard_at <= alive and not self._live.hearing:
+            waits = self._live.hearing or self._outbox.crowded  # so that no answer would be seen
+            if answer.cancelled_caught and connection.heard_at <= alive and not waits:
                 _logger.info("stream %s: the client does not answer; it is gone", self._live.export_id)
                 connection.dead = True
                 connection.wire.abort()

@@ -43,8 +43,10 @@ _logger = logging.getLogger(__name__)
 class WebSocketWire:
     """One WebSocket connection as a session sees it."""
 
-    def __init__(self, connection: trio_websocket.WebSocketConnection) -> None:
+    def __init__(self, connection: trio_websocket.WebSocketConnection, cut: Callable[[], None]) -> None:
+        """`cut()` ends the task that holds the connection, which closes it without a goodbye."""
         self._connection = connection
+        self._cut = cut
         self._aborted = False
 
     async def receive(self) -> bytes | str:
@@ -78,6 +80,7 @@ class WebSocketWire:
     def abort(self) -> None:
         """See `server.transport.wire.Wire`."""
         self._aborted = True
+        self._cut()
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +122,7 @@ class Request:
             )
         except trio_websocket.ConnectionClosed as closed:
             raise _disconnected(closed) from closed
-        return WebSocketWire(connection)
+        return WebSocketWire(connection, self._guest.scope.cancel)
 
     async def reject(self, status: int, code: str, sentence: str, *, retry_after: int | None = None) -> None:
         """Answer with an HTTP error and a JSON body; `retry_after` is in seconds."""

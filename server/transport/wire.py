@@ -33,5 +33,5 @@ class Wire(Protocol):
         ...
 
     def abort(self) -> None:
-        """Cut the connection at once: the other side does not read. `close` afterwards says nothing any more."""
+        """Cut the connection at once, without a goodbye: the other side does not read. `close` then does nothing."""
         ...
