@@ -12,7 +12,7 @@ from trio_websocket import ConnectionClosed, serve_websocket
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable
 
-    from trio_websocket import WebSocketRequest
+    from trio_websocket import WebSocketConnection, WebSocketRequest
 
 EXPORT_ID = "0123456789abcdef0123456789abcdef"
 PARTIAL = '{"partial":" Das"}'
@@ -41,7 +41,10 @@ class Obliging:
 
     async def __call__(self, request: WebSocketRequest) -> None:
         """Handle a connection."""
-        connection = await request.accept()
+        await self.converse(await request.accept())
+
+    async def converse(self, connection: WebSocketConnection) -> None:
+        """Take the stream of a connection that is open."""
         try:
             while (message := await connection.get_message()) != "eof":
                 if isinstance(message, str):

@@ -4,14 +4,23 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, cast
 
+import numpy as np
+import pytest
+import soundfile
 import trio
 
+from server.client.listening import Order, listen
+from server.errors import ClientError
 from server.transport.unread import Unread
 from tests.conftest import Outcome, running
+from tests.scripted_server import EXPORT_ID, Obliging, serving
 from tests.speech import clips
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
     from pathlib import Path
+
+    from trio_websocket import WebSocketConnection, WebSocketRequest
 
     from server.transport.wire import Wire
 
@@ -52,3 +61,96 @@ async def test_what_is_read_in_line_is_bounded_and_comes_in_order() -> None:
     ahead = chatty.sent
     assert 100 < ahead < 1_000
     assert [await wire.receive() for _ in range(ahead + 2)] == ["0", *(str(n) * 100 for n in range(1, ahead + 2))]
+
+
+# The client
+
+
+class Line:
+    """A server with a line: what becomes of each client in turn is up to a test."""
+
+    def __init__(self, *fates: Callable[[WebSocketConnection], Awaitable[None]] | None) -> None:
+        """A fate is what the server does while a client is in line; without one, it is refused."""
+        self.asked: list[str] = []
+        self.taken = Obliging()
+        self._fates = list(fates)
+
+    async def __call__(self, request: WebSocketRequest) -> None:
+        self.asked.append(request.path)
+        fate = self._fates.pop(0)
+        if fate is None:
+            await request.reject(503, body=b'{"error": "full", "message": "This host is full."}')
+            return
+        connection = await request.accept(extra_headers=[(b"Trioscribe-Export-Id", EXPORT_ID.encode())])
+        await fate(connection)
+        await self.taken.converse(connection)
+
+
+async def at_once(connection: WebSocketConnection) -> None:
+    await connection.send_message('{"queued":1}')
+    await connection.send_message('{"queued":0}')
+
+
+async def lost(connection: WebSocketConnection) -> None:
+    await connection.send_message('{"queued":1}')
+    await connection.ping()
+    await connection._stream.aclose()
+
+
+@pytest.fixture
+def minute(tmp_path: Path) -> Path:
+    file = tmp_path / "minute.flac"
+    soundfile.write(file, np.random.default_rng(1).integers(-99, 99, 60 * 16_000).astype(np.int16), 16_000)
+    return file
+
+
+def samples(file: Path) -> bytes:
+    return bytes(soundfile.read(file, dtype="int16")[0].tobytes())
+
+
+async def test_the_client_says_that_it_waits_and_keeps_its_audio(
+    minute: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async def in_time(connection: WebSocketConnection) -> None:
+        await connection.send_message('{"queued":2}')
+        early = b""
+        while True:
+            with trio.move_on_after(0.3) as silence:
+                early += cast("bytes", await connection.get_message())
+            if silence.cancelled_caught:
+                break
+        assert len(early) < len(samples(minute))
+        line.taken.audio += early
+        await connection.send_message('{"queued":1}')
+        await connection.send_message('{"queued":0}')
+
+    line = Line(in_time)
+    async with serving(line) as url:
+        await listen(Order(source=str(minute), url=url, fast=True))
+    assert line.taken.audio == samples(minute)
+    assert capsys.readouterr().err.splitlines()[:3] == [
+        "The server is full; waiting, number 2 in line.",
+        "The server is full; waiting, number 1 in line.",
+        "The stream begins.",
+    ]
+
+
+async def test_a_connection_that_breaks_in_line_is_followed_by_a_new_stream(
+    minute: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    line = Line(lost, at_once)
+    async with serving(line) as url:
+        await listen(Order(source=str(minute), url=url, fast=True))
+    assert line.asked == ["/", "/"]  # there is nothing to resume
+    assert line.taken.audio == samples(minute)
+    assert EXPORT_ID in capsys.readouterr().err
+
+
+async def test_who_got_no_further_than_the_line_is_promised_no_export(
+    minute: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    line = Line(lost, None)
+    async with serving(line) as url:
+        with pytest.raises(ClientError, match="This host is full"):
+            await listen(Order(source=str(minute), url=url, fast=True))
+    assert EXPORT_ID not in capsys.readouterr().err

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 import soundfile
 import trio
+from trio_websocket import ConnectionClosed
 
 from server.client.listening import Order, listen
 from server.client.transcript_file import rest_url
@@ -109,6 +111,24 @@ async def test_a_server_that_ends_midway_is_an_error(clip: str) -> None:
     async with serving(give_up) as url:
         with pytest.raises(ClientError, match="no space left"):
             await listen(Order(source=clip, url=url, fast=True))
+
+
+async def test_settings_that_the_server_does_not_take_end_the_stream(
+    clip: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async def know_no_such_language(request: WebSocketRequest) -> None:
+        connection = await request.accept(extra_headers=[(b"Trioscribe-Export-Id", EXPORT_ID.encode())])
+        await connection.get_message()
+        await connection.send_message('{"error":"bad_config","message":"The model does not know \\"xx\\"."}')
+        with suppress(ConnectionClosed):
+            while await connection.get_message() != "eof":
+                pass
+            pytest.fail("the whole file was streamed")
+
+    async with serving(know_no_such_language) as url:
+        with pytest.raises(ClientError, match='does not know "xx"'):
+            await listen(Order(source=clip, url=url, config=StreamConfig(language="xx")))
+    assert capsys.readouterr().err == ""
 
 
 @pytest.mark.parametrize(

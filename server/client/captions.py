@@ -10,7 +10,7 @@ from rich.live import Live
 from rich.progress import BarColumn, Progress, TextColumn
 from rich.text import Text
 
-from server.protocol import WireError, WireFinal, WirePartial
+from server.protocol import WireError, WireFinal, WirePartial, WireQueued
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -64,11 +64,14 @@ class PlainCaptions:
         pass
 
     def show(self, received: Received) -> None:
-        """Write the text of a final, or an error."""
-        if isinstance(received.message, WireFinal):
-            _line(received.message.text.strip())
-        elif isinstance(received.message, WireError):
-            self.note(received.message.message)
+        """Write the text of a final, an error, or the place in line."""
+        match received.message:
+            case WireFinal(_, text):
+                _line(text.strip())
+            case WireError(_, message):
+                self.note(message)
+            case WireQueued(place):
+                self.note(_in_line(place))
 
     def sent(self, seconds: float) -> None:
         """Show nothing: a log has no use for progress."""
@@ -122,6 +125,8 @@ class LiveCaptions:
                 self._console.print(Text.assemble((f"{start:>8}  ", "dim"), text.strip()))
             case WireError():
                 self._console.print(Text(received.message.message, style="red"))
+            case WireQueued(place):
+                self.note(_in_line(place))
 
     def sent(self, seconds: float) -> None:
         """Move the progress bar."""
@@ -137,6 +142,10 @@ class LiveCaptions:
 
     def _below(self) -> Group:
         return Group(self._partial, self._progress)
+
+
+def _in_line(place: int) -> str:
+    return f"The server is full; waiting, number {place} in line." if place else "The stream begins."
 
 
 def _line(text: str) -> None:

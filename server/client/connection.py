@@ -26,7 +26,7 @@ import trio_websocket
 
 from server.client.dialing import ABNORMAL_CLOSURE, dial, refused, shake_hands, stranger
 from server.errors import BrokenOffError, ClientError
-from server.protocol import ID_HEADER, StreamConfig, WireError, WireFinal, WirePartial, WireResumed
+from server.protocol import ID_HEADER, StreamConfig, WireError, WireFinal, WirePartial, WireQueued, WireResumed
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
@@ -45,13 +45,9 @@ class ExportId(msgspec.Struct, frozen=True):
     id: str
 
 
-Message = WirePartial | WireFinal | WireError | WireResumed | ExportId
-KINDS: Final[tuple[type[WirePartial | WireFinal | WireError | WireResumed], ...]] = (
-    WirePartial,
-    WireFinal,
-    WireError,
-    WireResumed,
-)
+Wire = WirePartial | WireFinal | WireError | WireQueued | WireResumed
+Message = Wire | ExportId
+KINDS: Final[tuple[type[Wire], ...]] = (WirePartial, WireFinal, WireError, WireQueued, WireResumed)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,13 +10,13 @@ import trio
 
 from server.client.connection import Resumption, connect
 from server.errors import BrokenOffError, ClientError, StreamRefusedError
-from server.protocol import WireFinal, WireResumed
+from server.protocol import WireError, WireFinal, WireQueued, WireResumed
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
 
     from server.client.captions import Captions
-    from server.client.connection import Transcription
+    from server.client.connection import Received, Transcription
     from server.client.frames import Frames
     from server.client.tape import Tape
     from server.protocol import StreamConfig
@@ -30,6 +30,9 @@ PING_S: Final = 5.0
 
 ANSWER_S: Final = 20.0
 """How long an answer may take: a server that is behind takes what was sent before it first."""
+
+BAD_CONFIG: Final = "bad_config"
+"""The server's word for a configuration that it does not take."""
 
 
 class Talk:
@@ -48,8 +51,6 @@ class Talk:
     ) -> None:
         """`tape` is that of `frames`; `watched`: the server is expected to keep up, so that its silence tells."""
         self.export_id: str | None = None
-        self.stream_id: str | None = None
-        """The ID that the export will have, known from the beginning."""
         self._url = url
         self._frames = frames
         self._tape = tape
@@ -58,6 +59,14 @@ class Talk:
         self._key = key
         self._watched = watched
         self._finals = 0
+        self._announced: str | None = None
+        self._turn = trio.Event()
+        self._turn.set()
+
+    @property
+    def stream_id(self) -> str | None:
+        """The ID that the export will have, known from the beginning; None where there will be none, as in line."""
+        return self._announced if self._turn.is_set() else None
 
     async def run(self) -> None:
         """Talk until the server has told the export's ID. Ctrl-C ends the audio, and a second one all.
@@ -76,25 +85,30 @@ class Talk:
 
     async def _stream(self, nursery: trio.Nursery) -> None:
         resumption: Resumption | None = None
+        patience = 0.0
         while True:
-            async with self._connected(resumption) as transcription:
-                if resumption is None:
+            async with self._connected(resumption, patience) as transcription:
+                if not patience:
                     nursery.start_soon(self._tape.record)
                     nursery.start_soon(self._mind_interrupts)
-                self.stream_id = self.stream_id or transcription.stream_id
+                if resumption is None:
+                    self._announced = transcription.stream_id
+                    self._turn.set()
+                    self._tape.rewind(0)  # what was sent in another line is nowhere
                 await self._converse(transcription, resumed=resumption is not None)
                 if self.export_id is not None:
                     return
-                if self.stream_id is None:
+                if self._announced is None:
                     raise BrokenOffError("The connection broke before the transcript was complete.")
                 self._shown.note("The connection broke off; the stream goes on as soon as there is one again.")
                 await transcription.drop()
-            resumption = Resumption(self.stream_id, self._finals)
+            resumption = Resumption(self._announced, self._finals) if self._turn.is_set() else None
+            patience = HOLD_S
 
     @asynccontextmanager
-    async def _connected(self, resumption: Resumption | None) -> AsyncGenerator[Transcription, None]:
-        """Connect; to go on with a stream, again and again for as long as a server holds it. Raises `ClientError`."""
-        deadline = trio.current_time() + HOLD_S
+    async def _connected(self, resumption: Resumption | None, patience: float) -> AsyncGenerator[Transcription, None]:
+        """Connect, again and again for so many seconds if there is no server. Raises `ClientError`."""
+        deadline = trio.current_time() + patience
         while True:
             async with AsyncExitStack() as stack:
                 try:
@@ -102,8 +116,7 @@ class Talk:
                         connect(self._url, config=self._config, key=self._key, resumption=resumption)
                     )
                 except ClientError as error:
-                    final = resumption is None or isinstance(error, StreamRefusedError)
-                    if final or trio.current_time() >= deadline:
+                    if isinstance(error, StreamRefusedError) or trio.current_time() >= deadline:
                         raise
                 else:
                     yield transcription
@@ -120,11 +133,10 @@ class Talk:
                 nursery.start_soon(watch, transcription, nursery.cancel_scope)
             try:
                 async for received in transcription:
+                    self._take(received)
                     if isinstance(received.message, WireResumed):
                         self._tape.rewind(received.message.bytes)
                         nursery.start_soon(self._speak, transcription)
-                    self._finals += isinstance(received.message, WireFinal)
-                    self._shown.show(received)
             except ClientError as error:
                 failure = error
             nursery.cancel_scope.cancel()
@@ -132,9 +144,28 @@ class Talk:
         if failure is not None and not isinstance(failure, BrokenOffError):
             raise failure
 
+    def _take(self, received: Received) -> None:
+        """Take a message in. Raises `StreamRefusedError` if the stream would not be the one that was asked for."""
+        match received.message:
+            case WireFinal():
+                self._finals += 1
+            case WireQueued(place):
+                self._line_up(place)
+            case WireError(code, sentence) if code == BAD_CONFIG:
+                self._announced = None  # an export in whatever language it is, of no use to anybody
+                raise StreamRefusedError(sentence)
+        self._shown.show(received)
+
+    def _line_up(self, place: int) -> None:
+        if not place:
+            self._turn.set()
+        elif self._turn.is_set():
+            self._turn = trio.Event()
+
     async def _speak(self, transcription: Transcription) -> None:
         with suppress(ClientError):  # the receiving side fails too, and knows why
             async for frame in self._tape:
+                await self._turn.wait()
                 await transcription.send(frame)
                 self._shown.sent(self._tape.sent)
             await transcription.eof()

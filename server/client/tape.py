@@ -17,8 +17,8 @@ FRAME_BYTES: Final = FRAME_SAMPLES * BYTES_PER_SAMPLE
 KEPT_BYTES: Final = 300 * SAMPLE_RATE * BYTES_PER_SAMPLE
 """Audio kept after it was sent (10 MB): far more than lies in the buffers of two kernels."""
 
-LIVE_AHEAD_BYTES: Final = 120 * SAMPLE_RATE * BYTES_PER_SAMPLE
-"""Live audio recorded while there is no connection to send it over: longer than a server holds a stream."""
+LIVE_AHEAD_BYTES: Final = 1800 * SAMPLE_RATE * BYTES_PER_SAMPLE
+"""Live audio recorded while it cannot be sent (58 MB): half an hour in line, and more than a server holds a stream."""
 
 
 class Tape:
