@@ -63,6 +63,7 @@ class Stream:
         self._language = SpokenLanguage(policy.language)
         self._pending: Plan | None = None
         self._failures = 0
+        self._given_up = 0  # end of the last window that was
         self._finished = False
 
     # ------------------------------------------------------------------------------------------------ audio in
@@ -169,19 +170,30 @@ class Stream:
         self._events += events
         self._advance()
 
-    def fail(self) -> None:
-        """The window in flight came to nothing (aborted, or the recognizer failed). What is known is kept."""
+    @property
+    def incomplete(self) -> bool:
+        """Whether speech behind the last final was given up: the same audio, heard again, may well have more words."""
+        return self._given_up > (self._draft.past[-1].end if self._draft.past else 0)
+
+    def fail(self) -> bool:
+        """The window in flight came to nothing (aborted, or the recognizer failed). What is known is kept.
+
+        Returns whether what else was said in it is given up, as it failed before.
+        """
         plan = self._take_pending()
+        given_up = False
         self._windows.miss(plan.end)
         if plan.settle_until:
             self._failures += 1
-            if self._failures >= MAX_FAILURES:
+            if given_up := self._failures >= MAX_FAILURES:
                 self._failures = 0
+                self._given_up = plan.end
                 self._windows.hear(plan.end)
                 if not plan.closes:
                     self._draft.stand()
                     self._windows.move(plan.end)
         self._advance()
+        return given_up
 
     @property
     def has_events(self) -> bool:

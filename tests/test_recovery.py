@@ -3,17 +3,32 @@
 from __future__ import annotations
 
 import random
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
+import msgspec
 import pytest
 import trio
 
+from engine.errors import ModelError
+from engine.policy import Policy
+from engine.scripted import ScriptedRecognizer
 from engine.text import normalise
+from server.exports.store import Store
+from server.protocol import WireFinal, WireWord
+from server.streams.dialects import Native
+from server.streams.recovery import recover
+from server.streams.services import Services
+from server.streams.session import Session
 from tests.processes import ServerProcess, Speaker, serving
 from tests.speech import clips, errors
+from tests.virtual_session import EXPORT_ID, LIMITS, WORDS, Loudness, Talker, VirtualPool, spoken
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from engine.recognizer import Recognizer
+    from engine.types import Hypothesis, Window
 
 CLIPS = {clip.name: clip for clip in clips()}
 SECOND = 32_000
@@ -103,6 +118,59 @@ async def test_a_shutdown_leaves_a_recovery_for_the_next_start(tmp_path: Path) -
             assert await server.process.wait() == 0
     async with serving(tmp_path) as server:
         await check_recovered(server, speaker, [])
+
+
+class Failing:
+    def recognize(self, window: Window, *, threads: int, should_abort: Any) -> Hypothesis:
+        del window, threads, should_abort
+        raise ModelError("the model has failed")
+
+    def close(self) -> None:
+        pass
+
+
+async def restarted(root: Path, recognizer: Recognizer) -> Services:
+    store = Store(root)
+    await store.prepare()
+    return Services(
+        store=store,
+        pool=VirtualPool(recognizer, seconds=0.0),
+        detector=Loudness,
+        policy=Policy(language="en"),
+        languages=frozenset({"en"}),
+        model="scripted",
+        limits=LIMITS,
+    )
+
+
+async def test_what_no_inference_heard_is_heard_at_the_next_start_whose_inferences_do(tmp_path: Path) -> None:
+    pcm, script = spoken(WORDS)
+    talker = Talker((0.0, pcm), (0.0, "eof"))
+    services = await restarted(tmp_path, Failing())
+    await Session(talker, EXPORT_ID, services, Native, trio.Event()).run()
+    assert (talker.got[-1][1], talker.words) == (EXPORT_ID, [])
+    for recognizer, state, words in (
+        (Failing(), "interrupted", []),
+        (ScriptedRecognizer(script), "recovered", WORDS),
+    ):
+        services = await restarted(tmp_path, recognizer)
+        assert (await services.store.find(EXPORT_ID)).state == "interrupted"
+        await recover(services)
+        assert (await services.store.find(EXPORT_ID)).state == state
+        assert [word.word for final in await services.store.finals(EXPORT_ID) for word in final.result] == words
+
+
+async def test_an_export_keeps_its_language_if_nothing_more_is_heard(tmp_path: Path) -> None:
+    services = await restarted(tmp_path, ScriptedRecognizer([]))
+    said = WireFinal((WireWord(0.9, 0.5, 0.1, "Hallo"),), " Hallo")
+    recorder = await services.store.record(EXPORT_ID, sample_rate=16_000, model="tiny")
+    await recorder.final(said)
+    await recorder.audio(bytes(4 * SECOND))
+    before = await recorder.complete(language="de", state="interrupted")
+    services = await restarted(tmp_path, ScriptedRecognizer([]))
+    services = replace(services, policy=Policy(language="auto"))
+    await recover(services)
+    assert await services.store.find(EXPORT_ID) == msgspec.structs.replace(before, state="recovered")
 
 
 async def test_a_recovery_keeps_to_what_the_client_had_set(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ What needs the real socket, disk and whisper.cpp is in `test_live_path.py` and `
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -211,6 +212,47 @@ async def test_a_client_that_says_nothing_is_let_go_without_an_export(autojump_c
     recorder = await serve(talker, VirtualPool(ScriptedRecognizer([]), seconds=0.1), limits=limits)
     assert [(at, message["error"]) for at, message in talker.messages] == [(61.0, "idle_timeout")]
     assert (talker.code, recorder.state) == (1001, "none")
+
+
+class Deaf:
+    """Fails at whatever overlaps a stretch of the stream."""
+
+    def __init__(self, recognizer: ScriptedRecognizer, start: float, end: float) -> None:
+        self._recognizer = recognizer
+        self._start, self._end = int(start * SAMPLE_RATE), int(end * SAMPLE_RATE)
+
+    def recognize(self, window: Window, *, threads: int, should_abort: Any) -> Hypothesis:
+        if window.start < self._end and self._start < window.end:
+            raise ModelError("the model has failed")
+        return self._recognizer.recognize(window, threads=threads, should_abort=should_abort)
+
+    def close(self) -> None:
+        pass
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "state"),
+    [
+        (3.0, 99.0, "interrupted"),  # nothing final comes behind it, so it can be heard again at the next start
+        (0.0, 2.0, "complete"),  # a hole before what has become final stays one
+    ],
+)
+async def test_speech_that_no_inference_hears_is_told_to_its_client(
+    autojump_clock: MockClock, start: float, end: float, state: str
+) -> None:
+    del autojump_clock
+    before, script = spoken(WORDS[:3], silence=1.5)
+    pcm = before * 2
+    again = [replace(word, start=word.start + 48_000, end=word.end + 48_000) for word in script]
+    talker = Talker(*at_speech_speed(pcm, "eof"))
+    recognizer = Deaf(ScriptedRecognizer([*script, *again]), start, end)
+    recorder = await serve(talker, VirtualPool(recognizer, seconds=0.1))
+    assert talker.words == WORDS[:3]
+    (error,) = [message for _, message in talker.messages if "error" in message]
+    assert error["error"] == "inference"
+    assert "could not be transcribed" in error["message"]
+    assert (talker.got[-1][1], talker.code, recorder.state) == (EXPORT_ID, 1000, state)
+    assert recorder.pcm == pcm
 
 
 class Faulty:

@@ -155,6 +155,7 @@ def survey(folder: Path, known: Export | None = None) -> Export:
         sample_rate=sample_rate,
         samples=samples,
         duration=duration(samples, sample_rate),
+        language=known.language if known else None,
         words=sum(len(final.result) for final in finals),
         finals=len(finals),
         model=known.model if known else "",

@@ -17,6 +17,7 @@ from server.streams.services import chosen
 
 if TYPE_CHECKING:
     from engine.policy import Policy
+    from server.exports.export import EndState
     from server.exports.recorder import Recorder
     from server.streams.dialects import Dialect
     from server.streams.services import Services
@@ -26,6 +27,8 @@ SLICES_PER_SECOND: Final = 10
 
 LAST_STORE_SECONDS: Final = 5.0
 """How long a stream that is given up may take to bring its export into order."""
+
+GIVEN_UP: Final = "What was just said could not be transcribed, or not in full: the inference failed again and again."
 
 _logger = logging.getLogger(__name__)
 
@@ -183,8 +186,10 @@ class LiveStream:
         """Make the export durable. Returns whether it is; if not, the client has been told why."""
         if self._recorder is not None and self._stream is not None:
             try:
+                # What was given up at the end can be heard again: like what a crash leaves, at the next start.
+                state: EndState = "interrupted" if self._stream.incomplete else "complete"
                 with trio.CancelScope(shield=True):
-                    await self._recorder.complete(language=self._stream.language)
+                    await self._recorder.complete(language=self._stream.language, state=state)
                 self.stored = True
             except StoreError as error:
                 self._storage_is_failing(error)
@@ -217,10 +222,12 @@ class LiveStream:
             try:
                 hypothesis = await slot.recognize(window)
             except EngineError as error:
-                stream.fail()
+                given_up = stream.fail()
                 if not isinstance(error, AbortedError):
                     self._services.tally.fault("inference")
                     _logger.exception("stream %s: an inference failed; the stream goes on", self.export_id)
+                if given_up:
+                    self._dialect.complain("inference", GIVEN_UP)
             except BaseException:
                 stream.fail()
                 raise

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from server.exports.export import Export
+    from server.exports.export import EndState, Export
     from server.exports.recorder import Recorder
     from server.protocol import StreamConfig, WireFinal
     from server.streams.services import Services
@@ -87,8 +87,10 @@ class _Recovery:
         while not self._stream.done:
             await self._decode()
         await self._publish()
-        export = await self._recorder.complete(language=self._stream.language, state="recovered")
-        _logger.info("Export %s is recovered: %.1f s, %d finals.", export.id, export.duration, export.finals)
+        state: EndState = "interrupted" if self._stream.incomplete else "recovered"
+        language = self._stream.language or self._export.language
+        export = await self._recorder.complete(language=language, state=state)
+        _logger.info("Export %s is %s: %.1f s, %d finals.", export.id, state, export.duration, export.finals)
 
     async def _feed(self, pcm: bytes) -> None:
         while self._stream.room < len(pcm) or (self._stream.urgent and self._stream.due):
