@@ -113,21 +113,29 @@ class Reception:
         except ProtocolError as error:
             raise RefusedError(400, error.code, str(error)) from error
         owner = self._door.visitor(caller.request)
-        if self._door.locked and owner is None:
-            # Whoever has shown no key yet must not take up a place either.
-            owner, caller.wire = await self._door.ask(await caller.accept(export_id))
-        caller.request.recognised()
         if wish is None:
+            owner = await self._recognise(caller, owner, export_id)
             await self._admit(sessions, caller, export_id, owner)
         else:
             await self._resume(caller, wish, owner)
 
+    async def _recognise(self, caller: Caller, owner: str | None, export_id: str) -> str | None:
+        """The owner that the handshake told, or else its first frame: who has shown no key takes up no place either."""
+        if self._door.locked and owner is None:
+            owner, caller.wire = await self._door.ask(await caller.accept(export_id))
+        caller.request.recognised()
+        return owner
+
     async def _resume(self, caller: Caller, wish: Resumption, owner: str | None) -> None:
         session = self._resumptions.find(wish.export_id)
-        if session is None or session.owner != owner:
-            raise RefusedError(404, "no_such_stream", "There is no stream under this ID that could be gone on with.")
-        _logger.info("A client is back", extra={"peer": caller.request.address, "resumed": wish.export_id})
-        await session.resume(await caller.accept(wish.export_id), wish.finals)
+        if session is None:
+            raise _no_such_stream()
+        with logs.about_stream(wish.export_id):
+            owner = await self._recognise(caller, owner, wish.export_id)
+            if session.owner != owner:
+                raise _no_such_stream()
+            _logger.info("A client is back", extra={"peer": caller.request.address})
+            await session.resume(await caller.accept(wish.export_id), wish.finals)
 
     async def _admit(self, sessions: Guard, caller: Caller, export_id: str, owner: str | None) -> None:
         """Begin a stream when its turn has come. From then on the place is the session's, resumed or not."""
@@ -172,6 +180,10 @@ class Reception:
 
 def _refused(reason: Refusal) -> RefusedError:
     return RefusedError(503, reason.code, reason.message, retry_after=reason.retry_after)
+
+
+def _no_such_stream() -> RefusedError:
+    return RefusedError(404, "no_such_stream", "There is no stream under this ID that could be gone on with.")
 
 
 async def _wait_in_line(

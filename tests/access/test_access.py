@@ -135,6 +135,26 @@ async def test_a_live_stream_of_another_looks_like_none_too(hall: Hall) -> None:
         assert (await visitor.ask(f"/exports/{export_id}", bearer(hall.stage), "DELETE"))[0] == 404
 
 
+async def test_who_comes_back_with_its_key_in_the_first_frame_is_told_its_own_id(hall: Hall) -> None:
+    visitor, key = hall.visitor, json.dumps({"Authorization": hall.hall})
+    async with visitor.stream("/", bearer(hall.hall)) as ws:
+        await ws.send_message(SILENCE)
+        export_id = dict(ws.handshake_headers)[b"trioscribe-export-id"].decode()
+        foreign = await visitor.talk(json.dumps({"Authorization": hall.stage}), path=f"/?resume={export_id}")
+        assert (foreign.errors, foreign.code) == (["no_such_stream"], 1008)
+        with pytest.raises(RefusedHandshake) as refused:
+            await visitor.talk(key, path=f"/?resume={'0' * 32}")
+        assert (refused.value.status, refused.value.body["error"]) == (404, "no_such_stream")
+        async with visitor.stream(f"/?resume={export_id}") as back:
+            assert dict(back.handshake_headers)[b"trioscribe-export-id"].decode() == export_id
+            await back.send_message(key)
+            with trio.fail_after(PATIENCE):
+                assert json.loads(await back.get_message())["resumed"] == export_id
+            await back.send_message("eof")
+            with trio.fail_after(PATIENCE):
+                assert await back.get_message() == export_id
+
+
 async def test_keys_come_and_go_while_the_server_runs(hall: Hall) -> None:
     visitor = hall.visitor
     async with visitor.stream("/", bearer(hall.hall)) as ws:
