@@ -30,16 +30,18 @@ from server.monitoring.lag import watch_lag
 from server.monitoring.metrics import Snapshot
 from server.rest.figures import add_metrics
 from server.rest.routes import Readiness, create_app
-from server.rest.serving import open_rest_socket, serve_rest
+from server.rest.serving import serve_rest
 from server.streams.dialects import DIALECTS
 from server.streams.reception import Reception
 from server.streams.recovery import recover
 from server.streams.services import Services, StreamLimits
 from server.transport.gate import Guard
 from server.transport.lobby import Lobby
-from server.transport.websocket import open_listeners, serve_websockets
+from server.transport.ports import listening
+from server.transport.websocket import serve_websockets
 
 if TYPE_CHECKING:
+    import socket
     from collections.abc import Callable
 
     from engine.vad import SpeechDetector
@@ -63,10 +65,10 @@ class App:
         model: Model,
         services: Services,
         security: Security,
-        listeners: list[trio.SocketListener],
+        sockets: list[socket.socket],
         rest_port: int,
     ) -> None:
-        self.port: int = listeners[0].socket.getsockname()[1]
+        self.port: int = sockets[0].getsockname()[1]
         self.rest_port = rest_port
         self._settings = settings
         self._model = model
@@ -80,7 +82,7 @@ class App:
         )
         self._reception = Reception(services, security.door, self._entrance)
         self._bench = bench(settings, model, services.pool, services.detector)
-        self._listeners = listeners
+        self._sockets = sockets
 
     @property
     def draining(self) -> bool:
@@ -139,7 +141,7 @@ class App:
                 partial(
                     serve_websockets,
                     partial(self._reception.handle, Guard(nursery, fault)),
-                    self._listeners,
+                    self._sockets,
                     certificate=self._certificate,
                     paths=DIALECTS,
                     max_message=self._settings.max_message_mb * 1024 * 1024,
@@ -178,9 +180,12 @@ async def serve(settings: Settings, *, task_status: trio.TaskStatus[App] = trio.
     model = find(settings.model, settings.models_dir)
     store = Store(settings.data_dir, min_free=settings.min_free_disk_mb * 1024 * 1024)
     await store.prepare()
-    listeners = await open_listeners(settings.host, settings.port)
-    rest_socket = open_rest_socket(settings.host, settings.rest_port)
-    with logging_to(_log_native), closing(rest_socket), closing(await load_pool(settings, model)) as pool:
+    with (
+        listening("WebSocket", settings.host, settings.port) as sockets,
+        listening("REST", settings.host, settings.rest_port) as rest_sockets,
+        logging_to(_log_native),
+        closing(await load_pool(settings, model)) as pool,
+    ):
         services = Services(
             store=store,
             pool=pool,
@@ -203,8 +208,8 @@ async def serve(settings: Settings, *, task_status: trio.TaskStatus[App] = trio.
             model=model,
             services=services,
             security=security,
-            listeners=listeners,
-            rest_port=rest_socket.getsockname()[1],
+            sockets=sockets,
+            rest_port=rest_sockets[0].getsockname()[1],
         )
         rest_shutdown = trio.Event()
         async with trio.open_nursery() as nursery:
@@ -218,7 +223,7 @@ async def serve(settings: Settings, *, task_status: trio.TaskStatus[App] = trio.
                     partial(
                         serve_rest,
                         pages,
-                        rest_socket,
+                        rest_sockets,
                         shutdown=rest_shutdown,
                         keep_alive=settings.rest_timeout_s,
                         certificate=security.certificate,

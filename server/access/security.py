@@ -15,6 +15,7 @@ from server.access.keys import KeyRing
 from server.access.origins import Origins, parse
 from server.access.tls import Certificate
 from server.errors import KeyFileError, StartupError
+from server.transport.ports import addresses
 from server.transport.watching import watch
 
 if TYPE_CHECKING:
@@ -43,9 +44,10 @@ class Security:
 async def secure(settings: Settings) -> Security:
     """Read what the settings name. Blocks on the disk: for the start of a server.
 
-    Raises `StartupError` if a file cannot be used, or if other machines could connect and nothing keeps them out.
+    Raises `StartupError` if a file cannot be used, there is no such host, or other machines could connect
+    and nothing keeps them out.
     """
-    loopback = await _only_loopback(settings.host)
+    loopback = await trio.to_thread.run_sync(_only_loopback, settings.host)
     if not (loopback or settings.keys_file or settings.insecure):
         raise StartupError(
             f"Other machines can connect to {settings.host}, and no keys keep them out. Make one with "
@@ -67,10 +69,6 @@ async def secure(settings: Settings) -> Security:
     return Security(Door(keys, origins), certificate, keys)
 
 
-async def _only_loopback(host: str) -> bool:
-    """Whether only this machine can connect to sockets that listen on `host`. One that is unknown counts as open."""
-    try:
-        found = await trio.socket.getaddrinfo(host, None)
-    except OSError:
-        return False
-    return all(ipaddress.ip_address(str(address[0]).partition("%")[0]).is_loopback for *_, address in found)
+def _only_loopback(host: str) -> bool:
+    """Whether only this machine can connect to sockets that listen on `host`. Raises `StartupError` for none."""
+    return all(ipaddress.ip_address(str(address[0]).partition("%")[0]).is_loopback for _, address in addresses(host))

@@ -22,11 +22,10 @@ from hypercorn.trio.tcp_server import TCPServer
 from hypercorn.trio.worker_context import WorkerContext
 
 from server.access.tls import ALPN_WEB, TlsListener
-from server.errors import StartupError
 from server.transport.lobby import Lobby
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from hypercorn.events import Event
     from hypercorn.typing import ASGIReceiveCallable, ASGISendCallable, ASGISendEvent, Scope
@@ -40,7 +39,6 @@ Connection = trio.SocketStream | trio.SSLStream[trio.SocketStream]
 USER_TIMEOUT_MS: Final = 60_000
 """A client that takes nothing for this long is given up; without it, one that never reads is held for ever."""
 
-BACKLOG: Final = 128
 MAX_CONNECTIONS: Final = 256
 """More are closed at once: the files a process may have open (1024 as a rule) are needed for streams too."""
 
@@ -55,39 +53,9 @@ GRACE_SECONDS: Final = 5.0
 _logger = logging.getLogger(__name__)
 
 
-def open_rest_socket(host: str, port: int) -> socket.socket:
-    """Listen on `host` and `port` (0 for any free port). The caller closes the socket.
-
-    Raises `StartupError` if that cannot be had.
-    """
-    try:
-        family, kind, protocol, _, address = socket.getaddrinfo(
-            host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )[0]
-        listener = socket.socket(family, kind, protocol)
-    except OSError as error:
-        raise StartupError(
-            f"{host!r} is no address to listen on: {error.strerror}. Use 0.0.0.0, :: or the name of this host."
-        ) from error
-    try:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        # Accepted connections inherit both.
-        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, USER_TIMEOUT_MS)
-        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        listener.bind(address)
-        listener.listen(BACKLOG)
-    except OSError as error:
-        listener.close()
-        raise StartupError(
-            f"The REST port {port} on {host} cannot be opened: {error.strerror}. "
-            "Stop what is using it (ss -ltnp shows it), or choose another port."
-        ) from error
-    return listener
-
-
 async def serve_rest(  # noqa: PLR0913  the composition root calls it once, by name
     app: QuartTrio,
-    listener: socket.socket,
+    listeners: Sequence[socket.socket],
     *,
     shutdown: trio.Event,
     keep_alive: float = KEEP_ALIVE_SECONDS,
@@ -100,7 +68,7 @@ async def serve_rest(  # noqa: PLR0913  the composition root calls it once, by n
     """Serve until `shutdown` is set, then let answers that are under way take `grace` more seconds.
 
     With a certificate it is HTTPS. `keep_alive`: seconds for a request to come in full, and between requests.
-    `listener` is left open, afterwards too. `on_crash` is called whenever a connection failed,
+    `listeners` are left open, afterwards too. `on_crash` is called whenever a connection failed,
     `on_crowded` when one without a request had to make way for another.
     """
     context = WorkerContext(None)
@@ -128,17 +96,24 @@ async def serve_rest(  # noqa: PLR0913  the composition root calls it once, by n
 
     async with trio.open_nursery() as connections:
         async with trio.open_nursery() as accepting:
-            # A duplicate, because serve_listeners closes what it was given when it ends.
-            own = trio.SocketListener(trio.socket.from_stdlib_socket(listener.dup()))
-            secured: trio.abc.Listener[Connection] = (
-                TlsListener(own, certificate, ALPN_WEB) if certificate is not None else own
+            own = [_duplicate(each) for each in listeners]
+            secured: list[trio.abc.Listener[Connection]] = (
+                [TlsListener(each, certificate, ALPN_WEB) for each in own] if certificate is not None else [*own]
             )
-            await accepting.start(partial(trio.serve_listeners, converse, [secured], handler_nursery=connections))
+            await accepting.start(partial(trio.serve_listeners, converse, secured, handler_nursery=connections))
             task_status.started()
             await shutdown.wait()
             accepting.cancel_scope.cancel()
         await context.terminated.set()  # connections that wait for a request end themselves on this
         connections.cancel_scope.deadline = trio.current_time() + grace
+
+
+def _duplicate(listener: socket.socket) -> trio.SocketListener:
+    """Make a listener that may be closed, as trio does when it has served. Accepted connections inherit its options."""
+    own = listener.dup()
+    own.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, USER_TIMEOUT_MS)
+    own.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return trio.SocketListener(trio.socket.from_stdlib_socket(own))
 
 
 class _Conversation(TCPServer):

@@ -11,14 +11,14 @@ import trio
 import trio_websocket
 
 from server.access.tls import ALPN_WEBSOCKET, TlsListener
-from server.errors import StartupError
 from server.protocol import ID_HEADER
 from server.transport.gate import Gate, address_of_this_task, guest_of_this_task
 from server.transport.pacing import Break, PacedListener
 from server.transport.wire import DisconnectedError
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Collection
+    import socket
+    from collections.abc import Awaitable, Callable, Collection, Sequence
 
     from server.access.tls import Certificate
     from server.transport.lobby import Guest, Lobby
@@ -138,7 +138,7 @@ class Request:
 
 async def serve_websockets(  # noqa: PLR0913  the composition root calls it once, by name
     handle: Callable[[Request], Awaitable[None]],
-    listeners: list[trio.SocketListener],
+    sockets: Sequence[socket.socket],
     *,
     certificate: Certificate | None = None,
     paths: Collection[str],
@@ -165,6 +165,7 @@ async def serve_websockets(  # noqa: PLR0913  the composition root calls it once
             )
 
     shared = Break(rest)
+    listeners = [trio.SocketListener(trio.socket.from_stdlib_socket(each)) for each in sockets]
     paced = [PacedListener(each, shared) for each in listeners]
     secured = [TlsListener(each, certificate, ALPN_WEBSOCKET) for each in paced] if certificate else paced
     async with trio.open_nursery() as nursery:
@@ -180,17 +181,6 @@ async def serve_websockets(  # noqa: PLR0913  the composition root calls it once
             disconnect_timeout=CLOSE_SECONDS,
         )
         await server.run()
-
-
-async def open_listeners(host: str, port: int) -> list[trio.SocketListener]:
-    """Listen on a TCP port (0 for a free one). Raises `StartupError`."""
-    try:
-        return list(await trio.open_tcp_listeners(port, host=host))
-    except OSError as error:
-        raise StartupError(
-            f"The WebSocket port {port} on {host} cannot be opened: {error.strerror or error}. "
-            "Stop what is using it (ss -ltnp shows it), or choose another port."
-        ) from error
 
 
 def _disconnected(closed: trio_websocket.ConnectionClosed) -> DisconnectedError:

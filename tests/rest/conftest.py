@@ -9,7 +9,8 @@ import trio
 
 from server.exports.store import Store
 from server.rest.routes import create_app
-from server.rest.serving import open_rest_socket, serve_rest
+from server.rest.serving import serve_rest
+from server.transport.ports import listening
 from tests.rest.application import FINALS, OPEN_DOOR, PCM, READY
 from tests.rest.server import Server
 
@@ -44,16 +45,16 @@ async def client(store: Store) -> TestClientProtocol:
 
 @pytest.fixture
 async def start(store: Store, nursery: trio.Nursery) -> AsyncIterator[Callable[..., Any]]:
-    with open_rest_socket("127.0.0.1", 0) as listener:
+    with listening("REST", "127.0.0.1", 0) as listeners:
 
         async def start(grace: float = 5.0) -> Server:
-            server = Server(listener)
+            server = Server(listeners[0])
             app = create_app(store, lambda: READY, OPEN_DOOR)
 
             async def run(task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
                 await serve_rest(
                     app,
-                    listener,
+                    listeners,
                     shutdown=server.shutdown,
                     grace=grace,
                     on_crash=server.crash,

@@ -4,14 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import json
-import socket
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import trio
-
-from server.errors import StartupError
-from server.rest.serving import open_rest_socket
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -110,18 +106,3 @@ async def test_a_client_that_does_not_read_does_not_hold_up_the_shutdown(
     with trio.fail_after(5):
         await server.stopped.wait()
     await stream.aclose()
-
-
-async def test_a_port_in_use_is_explained() -> None:
-    with open_rest_socket("127.0.0.1", 0) as taken, pytest.raises(StartupError, match=r"port \d+ .* cannot be opened"):
-        open_rest_socket("127.0.0.1", taken.getsockname()[1])
-
-
-async def test_an_address_that_is_none_is_explained() -> None:
-    with pytest.raises(StartupError, match="no address to listen on"):
-        open_rest_socket("no such host", 0)
-
-
-async def test_ipv6_works_too() -> None:
-    with open_rest_socket("::1", 0) as listener:
-        assert listener.family == socket.AF_INET6
