@@ -6,6 +6,7 @@ import argparse
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeVar
+from urllib.parse import urlsplit
 
 from engine.types import SAMPLE_RATE
 from server.protocol import StreamConfig
@@ -145,8 +146,13 @@ def _add_settings(command: argparse.ArgumentParser, names: Collection[str] | Non
 def _add_stream(command: argparse.ArgumentParser) -> None:
     add = command.add_argument
     add("source", metavar="FILE|-|mic", help="audio or video file, raw mono PCM16 on standard input, or mic")
-    add("--url", default=DEFAULT_URL, help="the server's WebSocket (default: %(default)s)")
-    add("--rest-url", type=_http, metavar="URL", help="its REST interface (default: port 8393 of the same host)")
+    add("--url", type=_url("ws", "wss"), default=DEFAULT_URL, help="the server's WebSocket (default: %(default)s)")
+    add(
+        "--rest-url",
+        type=_url("http", "https"),
+        metavar="URL",
+        help="its REST interface (default: port 8393 of the same host)",
+    )
     add("--key", help="API key, if the server asks for one")
     add("--fast", action="store_true", help="send as fast as the server takes it, not at the speed of speech")
     add("--rate", type=_of(RATES), default=SAMPLE_RATE, metavar="HZ", help="of standard input (default: 16000)")
@@ -180,10 +186,19 @@ def _of(kind: Kind[T]) -> Callable[[str], T]:
     return read
 
 
-def _http(text: str) -> str:
-    if not text.startswith(("http://", "https://")):
-        raise argparse.ArgumentTypeError(f"{text!r} will not do; it must start with http:// or https://")
-    return text
+def _url(*schemes: str) -> Callable[[str], str]:
+    def read(text: str) -> str:
+        try:
+            parts = urlsplit(text)
+            right = parts.scheme in schemes and bool((parts.hostname or "").encode("idna")) and parts.port != 0
+        except ValueError:
+            right = False
+        if not right:
+            allowed = " or ".join(f"{scheme}://HOST" for scheme in schemes)
+            raise argparse.ArgumentTypeError(f"{text!r} will not do; it must be an address such as {allowed}")
+        return text
+
+    return read
 
 
 def _version() -> str:

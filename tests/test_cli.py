@@ -74,6 +74,8 @@ def test_a_wrong_setting_is_one_line_and_status_2(
         ["serve", "--port", "http"],
         ["serve", "--config", "none.toml"],
         ["config", "--language", "German"],
+        ["serve", "--host", "192.168..5"],
+        ["serve", "--data-dir", "~nosuchuser/x"],
     ],
 )
 def test_wrong_values_and_missing_files_have_status_2(argv: list[str], capsys: pytest.CaptureFixture[str]) -> None:
@@ -90,6 +92,9 @@ def test_wrong_values_and_missing_files_have_status_2(argv: list[str], capsys: p
         (["stream", "x.wav", "--rate", "fast"], "'fast' will not do; it must be a whole number from 4000 to 192000"),
         (["stream", "x.wav", "--language", "German"], "'German' will not do"),
         (["stream", "x.wav", "--rest-url", "localhost:8393"], "http://"),
+        (["stream", "x.wav", "--url", "http://localhost:8394"], "ws://HOST or wss://HOST"),
+        (["stream", "x.wav", "--url", "ws://192.168..5:8394/"], "ws://HOST or wss://HOST"),
+        (["stream", "x.wav", "--url", "ws://localhost:http/"], "ws://HOST or wss://HOST"),
     ],
 )
 def test_wrong_usage_has_status_2_and_says_what_is_meant(

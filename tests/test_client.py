@@ -92,7 +92,9 @@ async def test_a_host_that_does_not_exist_is_one_clear_sentence() -> None:
             pass
 
 
-@pytest.mark.parametrize("url", ["http://127.0.0.1:8394/", "127.0.0.1:8394", "ws://", "ws://host:port/"])
+@pytest.mark.parametrize(
+    "url", ["http://127.0.0.1:8394/", "127.0.0.1:8394", "ws://", "ws://host:port/", "ws://192.168..5/"]
+)
 async def test_what_is_no_websocket_address_is_refused(url: str) -> None:
     with pytest.raises(ClientError, match=r"is not a WebSocket address such as ws://127\.0\.0\.1:8394/"):
         async with connect(url):

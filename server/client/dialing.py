@@ -33,6 +33,7 @@ async def dial(url: str) -> Stream:
     try:
         parts = urlsplit(url)
         host, port = parts.hostname, parts.port
+        (host or "").encode("idna")  # as it will be to be looked up
     except ValueError:
         host = None
     if not host or parts.scheme not in DEFAULT_PORTS:

@@ -89,13 +89,25 @@ def text(pattern: re.Pattern[str], says: str, placeholder: str = "TEXT") -> Kind
     return Kind(placeholder, says, str, check)
 
 
+def host_name() -> Kind[str]:
+    """Allow what can be looked up: addresses, and names whose parts are of the right length."""
+
+    def check(value: object) -> str:
+        if not isinstance(value, str) or not value or "\0" in value:
+            raise ValueError
+        value.encode("idna")
+        return value
+
+    return Kind("HOST", "an address or a host name", str, check)
+
+
 def file() -> Kind[str]:
     """Allow paths, or an empty text for none. `~` is the home directory."""
 
     def check(value: object) -> str:
         if not isinstance(value, str) or "\0" in value:
             raise ValueError
-        return str(Path(value).expanduser()) if value else ""
+        return str(_at_home(value)) if value else ""
 
     return Kind("FILE", "the path of a file", str, check)
 
@@ -104,8 +116,16 @@ def folder() -> Kind[Path]:
     """Allow paths. `~` is the home directory; a relative path starts where the program was started."""
 
     def check(value: object) -> Path:
-        if not isinstance(value, (str, Path)) or not str(value):
+        if not isinstance(value, (str, Path)) or not str(value) or "\0" in str(value):
             raise ValueError
-        return Path(value).expanduser()
+        return _at_home(value)
 
     return Kind("DIR", "the path of a directory", str, check)
+
+
+def _at_home(path: str | Path) -> Path:
+    """Put the home directory in the place of `~` or `~user`. Raises `ValueError` if there is no such user."""
+    try:
+        return Path(path).expanduser()
+    except RuntimeError as error:
+        raise ValueError from error

@@ -21,7 +21,7 @@ from models.folder import default_folder
 from server.access.origins import LIST
 from server.errors import SettingsError
 from server.protocol import LANGUAGE
-from server.settings.allowed import Kind, choice, file, folder, number, switch, text, whole
+from server.settings.allowed import Kind, choice, file, folder, host_name, number, switch, text, whole
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -34,7 +34,7 @@ CONFIG_VARIABLE: Final = PREFIX + "CONFIG"
 """The environment's name for `--config`: where the TOML file is, so not a setting itself."""
 
 PORT: Final = whole(0, 65535)
-ANYTHING: Final = re.compile(r"(?s).+")
+ANYTHING: Final = re.compile(r"[^\0]+")
 ADDRESS: Final = re.compile(r"(https?://\S+)?")
 PROMPT: Final = re.compile(r"(?s).{0,2000}")
 
@@ -60,7 +60,7 @@ def setting(default: T | Callable[[], T], kind: Kind[T], purpose: str) -> T:
 class Settings:
     """The settings of one server. Raises `SettingsError` when built with a value that is not allowed."""
 
-    host: str = setting("127.0.0.1", text(ANYTHING, "an address or a host name", "HOST"), "address to listen on")
+    host: str = setting("127.0.0.1", host_name(), "address to listen on")
     port: int = setting(8394, PORT, "WebSocket port; 0 takes a free one")
     rest_port: int = setting(8393, PORT, "REST port; 0 takes a free one")
     model: str = setting(
