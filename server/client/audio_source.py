@@ -230,7 +230,7 @@ def _microphone() -> sounddevice.InputStream:
     try:
         import sounddevice  # noqa: PLC0415 - an optional package, wanted only here
     except ImportError as error:
-        raise SourceError("The microphone needs a further package: pip install 'trioscribe[mic]'.") from error
+        raise SourceError("The microphone needs a further package: .venv/bin/pip install -e '.[mic]'") from error
     except OSError as error:
         raise SourceError("The microphone needs PortAudio: apt install libportaudio2.") from error
     try:
