@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, BinaryIO, Final, Self
 
@@ -22,14 +23,17 @@ if TYPE_CHECKING:
 CHUNK_BYTES: Final = 128 * 1024
 """Read at once: large enough that the hops to a thread do not matter, small enough for many readers."""
 
+MOST_DIGITS: Final = 20
+"""Of a place in a file; with as many, and no zero before them, it is beyond the end."""
+
 _RANGE: Final = re.compile(r"bytes\s*=\s*(\d*)\s*-\s*(\d*)", re.ASCII | re.IGNORECASE)
 
 
 async def send_file(path: Path, request: Request, *, media_type: str, name: str, etag: str) -> TrioResponse:
     """Answer a GET or HEAD for the file, which must not change any more.
 
-    Honours If-None-Match, If-Modified-Since, Range and If-Range. Raises `RequestedRangeNotSatisfiable`, and
-    `FileNotFoundError` if there is no file.
+    Honours If-None-Match and If-Modified-Since, and of a GET Range and If-Range. Raises
+    `RequestedRangeNotSatisfiable`, and `FileNotFoundError` if there is no file.
     """
     status = await trio.Path(path).stat()
     size = status.st_size
@@ -43,7 +47,7 @@ async def send_file(path: Path, request: Request, *, media_type: str, name: str,
     if response.status_code != 200:  # noqa: PLR2004  304 or 412: there is nothing to send
         return response
     begin, end = 0, size
-    wanted = request.headers.get("Range")
+    wanted = request.headers.get("Range") if request.method == "GET" else None
     if_range = request.headers.get("If-Range")
     if wanted and if_range in {None, f'"{etag}"', http_date(response.last_modified)}:
         part = parse_range(wanted, size)
@@ -68,14 +72,22 @@ def parse_range(header: str, size: int) -> tuple[int, int] | None:
     match = _RANGE.fullmatch(header.strip())
     if match is None or match.group(1) == match.group(2) == "":
         return None
-    first, last = match.groups()
-    if first and last and int(first) > int(last):
+    first, last = (_place(digits) for digits in match.groups())
+    if first is None:
+        begin, end = max(0, size - (last or 0)), size
+    elif last is not None and first > last:
         return None
-    begin = int(first) if first else max(0, size - int(last))
-    end = min(size, int(last) + 1) if first and last else size
+    else:
+        begin, end = first, size if last is None else min(size, last + 1)
     if begin >= end:
         raise RequestedRangeNotSatisfiable(size)
     return begin, end
+
+
+def _place(digits: str) -> int | None:
+    """Read a number. Beyond any file's end they are all the same, and Python reads none of thousands of digits."""
+    bare = digits.lstrip("0")
+    return min(int(bare[:MOST_DIGITS] or "0"), sys.maxsize) if digits else None
 
 
 class FileSlice(ResponseBody):
