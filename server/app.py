@@ -216,7 +216,9 @@ async def serve(settings: Settings, *, task_status: trio.TaskStatus[App] = trio.
             await nursery.start(_obey_signals, app, nursery.cancel_scope)
             nursery.start_soon(watch_lag, services.tally.lag)
             nursery.start_soon(security.keep_up)
-            pages = create_app(store, app.readiness, security.door, max_body=settings.rest_body_kb * 1024)
+            pages = create_app(
+                store, app.readiness, security.door, max_body=settings.rest_body_kb * 1024, stream_port=app.port
+            )
             add_metrics(pages, app.snapshot, settings.data_dir)
             async with trio.open_nursery() as rest:
                 await rest.start(

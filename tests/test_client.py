@@ -17,6 +17,8 @@ from tests.scripted_server import ERROR, EXPORT_ID, FINAL, PARTIAL, Obliging, se
 if TYPE_CHECKING:
     from trio_websocket import WebSocketRequest
 
+    from tests.conftest import Client
+
 
 def free_port() -> int:
     with socket.socket() as taken:
@@ -76,6 +78,13 @@ async def test_a_refusal_is_given_in_the_words_of_the_server(body: bytes, said: 
             async with connect(url):
                 pass
     assert str(caught.value).endswith(said)
+
+
+async def test_the_rest_port_says_which_one_is_meant(client: Client) -> None:
+    url = f"ws://127.0.0.1:{client.app.rest_port}/"
+    with pytest.raises(ClientError, match=f"This is the REST port; streams are taken at port {client.app.port}"):
+        async with connect(url):
+            pass
 
 
 async def test_no_server_is_one_clear_sentence() -> None:

@@ -6,19 +6,25 @@ import logging
 from typing import TYPE_CHECKING, Final
 
 import msgspec
-from quart import jsonify, request
+from quart import has_websocket_context, jsonify, request
 from quart_schema import RequestSchemaValidationError
 from werkzeug.exceptions import HTTPException
 
 from server.errors import ExportNotFoundError, ExportNotReadyError, InvalidCursorError, RefusedError, StoreError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from quart.wrappers import Response
     from quart_trio import QuartTrio
 
 _logger = logging.getLogger(__name__)
 
 UNAUTHORIZED: Final = 401
+NOT_FOUND: Final = 404
+
+MOST_ECHOED: Final = 100
+"""Characters of what was asked that an answer repeats."""
 
 HINTS: Final = {
     404: "GET /docs shows what there is.",
@@ -38,8 +44,11 @@ class ErrorBody(msgspec.Struct, frozen=True, omit_defaults=True):
     state: str | None = None
 
 
-def handle_errors(app: QuartTrio) -> None:
-    """Make every error of `app` an `ErrorBody`."""
+def handle_errors(app: QuartTrio, allowed: Mapping[str, str], stream_port: int) -> None:
+    """Make every error of `app` an `ErrorBody`.
+
+    `allowed` says of the parameters of queries what they must be. `stream_port` is where streams are taken.
+    """
 
     @app.errorhandler(ExportNotFoundError)
     async def not_found(error: ExportNotFoundError) -> Response:
@@ -59,11 +68,11 @@ def handle_errors(app: QuartTrio) -> None:
         _logger.error("%s %s: %s", request.method, request.path, error)
         return _answer(500, ErrorBody("storage_failed", str(error), "Check the disk and the rights of its files."))
 
-    _handle_requests(app)
-    _handle_mistakes(app)
+    _handle_requests(app, allowed)
+    _handle_others(app, stream_port)
 
 
-def _handle_requests(app: QuartTrio) -> None:
+def _handle_requests(app: QuartTrio, allowed: Mapping[str, str]) -> None:
     @app.errorhandler(RefusedError)
     async def refused(error: RefusedError) -> Response:
         hint = "GET /docs shows what there is." if error.status == UNAUTHORIZED else "GET /health works from anywhere."
@@ -74,22 +83,28 @@ def _handle_requests(app: QuartTrio) -> None:
 
     @app.errorhandler(RequestSchemaValidationError)
     async def bad_query(error: RequestSchemaValidationError) -> Response:
-        message = f"The query is not understood: {error.validation_error}."
+        told = str(error.validation_error)
+        message = f"The query is not understood: {told}."
+        for name, meant in allowed.items():
+            if told.endswith(f"`$.{name}`"):
+                message = f"{name} is {request.args.get(name, '')[:MOST_ECHOED]!r}; it must be {meant}."
         return _answer(400, ErrorBody("bad_query", message, "GET /docs shows what may be given, and its limits."))
 
+
+def _handle_others(app: QuartTrio, stream_port: int) -> None:
     @app.errorhandler(HTTPException)
     async def http(error: HTTPException) -> Response:
         status = error.code or 500
         code = error.name.lower().replace(" ", "_")
-        message = "There is nothing at this address." if status == 404 else str(error.description)  # noqa: PLR2004
+        message = "There is nothing at this address." if status == NOT_FOUND else str(error.description)
+        if has_websocket_context():
+            message = f"This is the REST port; streams are taken at port {stream_port}."
         response = _answer(status, ErrorBody(code, message, HINTS.get(status, "GET /docs shows how to ask.")))
         for name, value in error.get_headers():
             if name.lower() not in {"content-type", "content-length"}:
                 response.headers[name] = value
         return response
 
-
-def _handle_mistakes(app: QuartTrio) -> None:
     @app.errorhandler(Exception)
     async def unexpected(error: Exception) -> Response:
         _logger.error("%s %s failed", request.method, request.path, exc_info=error)

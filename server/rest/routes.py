@@ -40,6 +40,15 @@ if TYPE_CHECKING:
 MAX_BODY_BYTES: Final = 64 * 1024
 """No request here has a body of use; what comes anyway is not kept."""
 
+STREAM_PORT: Final = 8394
+LONGEST_PAGE: Final = 200
+
+ALLOWED: Final = {
+    "limit": f"a whole number from 1 to {LONGEST_PAGE}",
+    "format": f"{', '.join(FORMATS)}, or text for txt",
+}
+"""What the parameters of queries must be."""
+
 CURSOR: Final = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{6}Z\.[0-9a-f]{32}$"
 
 
@@ -62,7 +71,7 @@ class Health(msgspec.Struct, frozen=True):
 class PageQuery(msgspec.Struct, frozen=True):
     """Which part of the list of exports."""
 
-    limit: Annotated[int, msgspec.Meta(ge=1, le=200, description="How many at most.")] = 50
+    limit: Annotated[int, msgspec.Meta(ge=1, le=LONGEST_PAGE, description="How many at most.")] = 50
     before: Annotated[
         str | None,
         # Only described here: the store says by itself that it is no cursor, with a code of its own.
@@ -80,11 +89,17 @@ class FormatQuery(msgspec.Struct, frozen=True):
 
 
 def create_app(
-    store: Store, ready: Callable[[], Readiness], door: Door, *, max_body: int = MAX_BODY_BYTES
+    store: Store,
+    ready: Callable[[], Readiness],
+    door: Door,
+    *,
+    max_body: int = MAX_BODY_BYTES,
+    stream_port: int = STREAM_PORT,
 ) -> QuartTrio:
     """Make the application.
 
-    `ready` is asked for each GET /ready; `door` says who sees what; `max_body` is in bytes.
+    `ready` is asked for each GET /ready; `door` says who sees what; `max_body` is in bytes; to `stream_port` those are
+    sent who come here with a stream.
     """
     app = QuartTrio(__name__, static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = max_body
@@ -100,7 +115,7 @@ def create_app(
         scalar_ui_path=None,
     )
     cast("DefaultJSONProvider", app.json).sort_keys = False  # fields come in the order in which they are documented
-    handle_errors(app)
+    handle_errors(app, ALLOWED, stream_port)
     guard(app, door)
     _add_status(app, ready)
     _add_exports(app, store)

@@ -28,7 +28,10 @@ async def test_exports_are_listed_page_by_page(client: TestClientProtocol, store
 
 @pytest.mark.parametrize("query", ["limit=abc", "limit=0", "limit=201", "limit=-1", "limit=1.5", "limit=", "before=x"])
 async def test_a_query_that_makes_no_sense_is_400(client: TestClientProtocol, query: str) -> None:
-    await refused(client, 400, f"/exports?{query}")
+    body = await refused(client, 400, f"/exports?{query}")
+    name, _, value = query.partition("=")
+    if name == "limit":
+        assert body["message"] == f"limit is {value!r}; it must be a whole number from 1 to 200."
 
 
 async def test_deleting(client: TestClientProtocol, export_id: str) -> None:

@@ -58,7 +58,7 @@ async def test_an_unknown_format_is_400_and_an_unknown_media_type_406(
     client: TestClientProtocol, export_id: str
 ) -> None:
     body = await refused(client, 400, f"/export/transcript/{export_id}?format=docx")
-    assert "docx" in body["message"]
+    assert body["message"] == "format is 'docx'; it must be json, txt, srt, vtt, tsv, or text for txt."
     body = await refused(client, 406, f"/export/transcript/{export_id}", headers={"Accept": "application/pdf"})
     assert "application/x-subrip" in body["message"]
 
