@@ -142,8 +142,9 @@ def test_a_session_survives_any_clients_and_keeps_all_audio(
         taken = Erratic([], "close")
         taken.taken = [frame for client in clients for frame in client.taken]
         assert room.recorder.pcm == taken.audio
-        assert room.recorder.state == "complete"
         said = [text for client in clients for _, text in client.got]
+        asked_for = taken.audio or EXPORT_ID in said
+        assert room.recorder.state in ({"complete"} if asked_for else {"complete", "none"})
         assert all(text == EXPORT_ID or isinstance(json.loads(text), dict) for text in said)
         shown = [json.loads(text)["text"] for _, text in clients[-1].got if '"text"' in text]
         if EXPORT_ID in said:  # whoever was there at the end, and had come back for all finals, has all of them
