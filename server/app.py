@@ -143,6 +143,7 @@ class App:
                     partial(self._reception.handle, Guard(nursery, fault)),
                     self._sockets,
                     certificate=self._certificate,
+                    rest_port=self.rest_port,
                     paths=DIALECTS,
                     max_message=self._settings.max_message_mb * 1024 * 1024,
                     handshake=self._settings.handshake_s,

@@ -151,7 +151,7 @@ def _add_stream(command: argparse.ArgumentParser) -> None:
         "--rest-url",
         type=_url("http", "https"),
         metavar="URL",
-        help="its REST interface (default: port 8393 of the same host)",
+        help="its REST interface (default: as the server says)",
     )
     add("--key", help="API key, if the server asks for one")
     add("--fast", action="store_true", help="send as fast as the server takes it, not at the speed of speech")

@@ -25,6 +25,9 @@ SAMPLE_RATES: Final = range(8_000, 48_001)
 ID_HEADER: Final = b"Trioscribe-Export-Id"
 """In the answer to a handshake: the ID that the stream's export will have."""
 
+REST_PORT_HEADER: Final = b"Trioscribe-Rest-Port"
+"""Likewise: the port of the same host where the export will be."""
+
 
 class WireWord(msgspec.Struct, frozen=True):
     """One word of a final: `start` and `end` in seconds from the stream's first sample, `conf` 0 to 1."""

@@ -182,12 +182,28 @@ async def test_a_transcript_that_cannot_be_fetched_is_an_error_in_the_words_of_t
         order = Order(source=clip, url=url, fast=True, save_as=tmp_path / "x.txt")
         for address, said in {
             f"http://127.0.0.1:{port}": "There is no such export",
-            "http://127.0.0.1:1": "Connection refused.*--rest-url",
+            "http://127.0.0.1:1": f"Connection refused.*is stored: curl .*/transcript/{EXPORT_ID}.*--rest-url",
             "http://:x": "--rest-url",
         }.items():
             with pytest.raises(SaveError, match=said):
                 await listen(Order(source=order.source, url=url, rest=address, fast=True, save_as=order.save_as))
         nursery.cancel_scope.cancel()
+
+
+@pytest.mark.parametrize(
+    ("told", "port"),
+    [(b"4321", 4321), (b"0", 8393), (b"x", 8393), (b"123456", 8393), (None, 8393)],
+)
+async def test_the_server_says_where_the_export_is(
+    clip: str, told: bytes | None, port: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async def tell(request: WebSocketRequest) -> None:
+        headers = [] if told is None else [(b"Trioscribe-Rest-Port", told)]
+        await Obliging().converse(await request.accept(extra_headers=headers))
+
+    async with serving(tell) as url:
+        await listen(Order(source=clip, url=url, fast=True))
+    assert f"Transcript: http://127.0.0.1:{port}/export/transcript/{EXPORT_ID}\n" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

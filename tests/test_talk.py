@@ -41,12 +41,12 @@ async def test_a_stream_goes_on_over_new_connections_and_loses_nothing(
             Order(
                 source=str(FOLDER / "en-letter.flac"),
                 url=f"ws://127.0.0.1:{network.port}/",
-                rest=f"http://127.0.0.1:{client.app.rest_port}",
                 fast=True,
             )
         )
     assert network.connections == 3
     output = capsys.readouterr()
+    assert f"Transcript: http://127.0.0.1:{client.app.rest_port}/" in output.err  # as the server told it
     assert output.err.count("The connection broke off") == 2
     export_id = next(line for line in output.err.splitlines() if line.startswith("Transcript:")).rpartition("/")[2]
     finals = json.loads(await client.get(f"/export/transcript/{export_id}"))

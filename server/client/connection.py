@@ -26,7 +26,16 @@ import trio_websocket
 
 from server.client.dialing import ABNORMAL_CLOSURE, dial, refused, shake_hands, stranger
 from server.errors import BrokenOffError, ClientError
-from server.protocol import ID_HEADER, StreamConfig, WireError, WireFinal, WirePartial, WireQueued, WireResumed
+from server.protocol import (
+    ID_HEADER,
+    REST_PORT_HEADER,
+    StreamConfig,
+    WireError,
+    WireFinal,
+    WirePartial,
+    WireQueued,
+    WireResumed,
+)
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
@@ -34,6 +43,7 @@ if TYPE_CHECKING:
     from server.client.dialing import Stream
 
 EXPORT_ID: Final = re.compile(r"[0-9a-f]{32}")
+PORT: Final = re.compile(r"[1-9][0-9]{0,4}")
 NORMAL_CLOSURE: Final = 1000
 
 CLOSE_TIMEOUT_S: Final = 5.0
@@ -86,8 +96,17 @@ class Transcription:
     @property
     def stream_id(self) -> str | None:
         """The ID that the export will have, as the handshake told it; None from a server that does not tell it."""
+        return self._header(ID_HEADER)
+
+    @property
+    def rest_port(self) -> int | None:
+        """The port of the server where the export will be, as the handshake told it; None if it did not."""
+        told = self._header(REST_PORT_HEADER)
+        return int(told) if told is not None and PORT.fullmatch(told) else None
+
+    def _header(self, wanted: bytes) -> str | None:
         headers = self._connection.handshake_headers
-        return next((value.decode("latin-1") for name, value in headers if name.lower() == ID_HEADER.lower()), None)
+        return next((value.decode("latin-1") for name, value in headers if name.lower() == wanted.lower()), None)
 
     async def send(self, frame: bytes | str) -> None:
         """Send audio (PCM16, little-endian, mono) or a control frame.

@@ -24,8 +24,9 @@ if TYPE_CHECKING:
 class Order:
     """What to stream, where to, and what to do with the captions.
 
-    `source` is a file, `-` or `mic`; `rate` is that of raw PCM on standard input, in Hz; `rest` is guessed
-    from `url` if None; `fast` sends as fast as the server takes it; `save_as` names its format by its suffix.
+    `source` is a file, `-` or `mic`; `rate` is that of raw PCM on standard input, in Hz; `rest` is where the server
+    says, if None, or guessed from `url`; `fast` sends as fast as the server takes it; `save_as` names its format by
+    its suffix.
     """
 
     source: str
@@ -47,7 +48,6 @@ async def listen(order: Order) -> None:
     """
     if order.save_as:
         check_target(order.save_as)
-    rest = order.rest or rest_url(order.url)
     async with open_source(order.source, rate=order.rate) as source:
         live = source.live or not order.fast  # it comes at the speed of speech
         frames = Frames(source, paced=not order.fast)
@@ -65,13 +65,18 @@ async def listen(order: Order) -> None:
                 await talk.run()
             except ClientError:
                 if talk.stream_id is not None:
-                    shown.note(f"What was heard will be at {transcript_url(rest, talk.stream_id)}")
+                    shown.note(f"What was heard will be at {transcript_url(_rest(order, talk), talk.stream_id)}")
                 raise
     export_id = talk.export_id
     if export_id is None:
         return
+    rest = _rest(order, talk)
     shown.note(f"Transcript: {transcript_url(rest, export_id)}")
     shown.note(f"Audio:      {audio_url(rest, export_id)}")
     if order.save_as:
         await save(rest, export_id, order.save_as, key=order.key)
         shown.note(f"Saved:      {order.save_as}")
+
+
+def _rest(order: Order, talk: Talk) -> str:
+    return order.rest or rest_url(order.url, talk.rest_port)

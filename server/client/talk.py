@@ -51,6 +51,8 @@ class Talk:
     ) -> None:
         """`tape` is that of `frames`; `watched`: the server is expected to keep up, so that its silence tells."""
         self.export_id: str | None = None
+        self.rest_port: int | None = None
+        """The port of the server where the export will be, if it has told it."""
         self._url = url
         self._frames = frames
         self._tape = tape
@@ -93,6 +95,7 @@ class Talk:
                     nursery.start_soon(self._mind_interrupts)
                 if resumption is None:
                     self._announced = transcription.stream_id
+                    self.rest_port = transcription.rest_port
                     self._turn.set()
                     self._tape.rewind(0)  # what was sent in another line is nowhere
                 await self._converse(transcription, resumed=resumption is not None)

@@ -11,7 +11,7 @@ import trio
 import trio_websocket
 
 from server.access.tls import ALPN_WEBSOCKET, TlsListener
-from server.protocol import ID_HEADER
+from server.protocol import ID_HEADER, REST_PORT_HEADER
 from server.transport.gate import Gate, address_of_this_task, guest_of_this_task
 from server.transport.pacing import Break, PacedListener
 from server.transport.wire import DisconnectedError
@@ -89,6 +89,7 @@ class Request:
 
     _request: trio_websocket.WebSocketRequest
     _guest: Guest
+    _rest_port: int
     address: str
 
     def recognised(self) -> None:
@@ -113,13 +114,12 @@ class Request:
         return next((value.decode("latin-1") for key, value in self._request.headers if key.lower() == wanted), None)
 
     async def accept(self, export_id: str) -> WebSocketWire:
-        """Complete the handshake; the client learns its export's ID from a header. Raises `DisconnectedError`."""
+        """Complete the handshake; headers tell the client its export's ID and port. Raises `DisconnectedError`."""
         proposed = self._request.proposed_subprotocols
         subprotocol = next((known for known in SUBPROTOCOLS if known in proposed), None)
+        headers = [(ID_HEADER, export_id.encode()), (REST_PORT_HEADER, str(self._rest_port).encode())]
         try:
-            connection = await self._request.accept(
-                subprotocol=subprotocol, extra_headers=[(ID_HEADER, export_id.encode())]
-            )
+            connection = await self._request.accept(subprotocol=subprotocol, extra_headers=headers)
         except trio_websocket.ConnectionClosed as closed:
             raise _disconnected(closed) from closed
         return WebSocketWire(connection, self._guest.scope.cancel)
@@ -141,6 +141,7 @@ async def serve_websockets(  # noqa: PLR0913  the composition root calls it once
     sockets: Sequence[socket.socket],
     *,
     certificate: Certificate | None = None,
+    rest_port: int,
     paths: Collection[str],
     max_message: int,
     handshake: float,
@@ -152,11 +153,11 @@ async def serve_websockets(  # noqa: PLR0913  the composition root calls it once
 
     `max_message` in bytes; a larger one closes with 1009. `handshake`: seconds that a client has for it.
     `rest()`: seconds for which connections are not read after a read. In the `lobby` are those who have to be
-    recognised yet (`Request.recognised`).
+    recognised yet (`Request.recognised`). `rest_port` is where the exports are.
     """
 
     async def guarded(request: trio_websocket.WebSocketRequest) -> None:
-        wrapped = Request(request, guest_of_this_task(), address_of_this_task())
+        wrapped = Request(request, guest_of_this_task(), rest_port, address_of_this_task())
         if wrapped.path in paths:
             await handle(wrapped)
         else:
