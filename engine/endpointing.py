@@ -94,10 +94,10 @@ class Endpointer:
         if speech:
             self.utterances[-1] = Utterance(current.begin, self._position, self._position + TRAIL)
         elif self._run >= self._silence_frames:
-            self.close()
+            self.close(self._position)
 
-    def close(self) -> None:
-        """End the open utterance now, whatever the silence so far.
+    def close(self, received: int) -> None:
+        """End the open utterance now, whatever the silence so far, with the last of the `received` samples.
 
         Speech that was too short yet to open one is given the benefit of the doubt: a last word must not be lost.
         """
@@ -105,7 +105,7 @@ class Endpointer:
             self._open(self._position - self._run * FRAME)
         current = self.current
         if current is not None:
-            self._barrier = min(current.end, self._position)
+            self._barrier = min(current.end, received)
             self.utterances[-1] = replace(current, end=self._barrier, closed=True)
         self._run = 0
 

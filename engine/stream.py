@@ -96,7 +96,7 @@ class Stream:
 
     def flush(self) -> None:
         """End the current utterance here, whatever the silence; the stream goes on."""
-        self._endpointer.close()
+        self._endpointer.close(self.received)
         self._advance()
 
     def finish(self) -> None:
@@ -106,7 +106,7 @@ class Stream:
         self._finished = True
         self._buffer.append(self._pcm.flush())
         self._advance()
-        self._endpointer.close()
+        self._endpointer.close(self.received)
         self._advance()
 
     # ------------------------------------------------------------------------------------------------ decoding
