@@ -21,6 +21,7 @@ from server.access.security import secure
 from server.admission.entrance import Entrance
 from server.admission.measurement import Bench, Host, processor
 from server.admission.rules import Limits
+from server.errors import SettingsError
 from server.exports.retention import Keep, sweep
 from server.exports.store import Store
 from server.host import usable_cores
@@ -174,11 +175,18 @@ def _keep(settings: Settings) -> Keep:
 async def serve(settings: Settings, *, task_status: trio.TaskStatus[App] = trio.TASK_STATUS_IGNORED) -> None:
     """Run a server until SIGINT or SIGTERM (a second one ends it at once), or until `App.drain`.
 
-    Reports the `App` when it is ready. Raises `StartupError` or `ModelError` if it cannot start.
+    Reports the `App` when it is ready. Raises `StartupError`, `ModelError` or, for a language that the model does not
+    know, `SettingsError` if it cannot start.
     """
     logs.configure(settings.log_level, settings.log_format)
     security = await secure(settings)
     model = find(settings.model, settings.models_dir)
+    known = languages() if model.header.multilingual else frozenset({"en"})
+    if settings.language not in {"auto", *known}:
+        raise SettingsError(
+            f"language is {settings.language!r}, which the model {model.name} does not know. "
+            f"It knows: {', '.join(sorted(known))}."
+        )
     store = Store(settings.data_dir, min_free=settings.min_free_disk_mb * 1024 * 1024)
     await store.prepare()
     with (
@@ -192,7 +200,7 @@ async def serve(settings: Settings, *, task_status: trio.TaskStatus[App] = trio.
             pool=pool,
             detector=detectors(),
             policy=_policy(settings, model),
-            languages=languages() if model.header.multilingual else frozenset({"en"}),
+            languages=known,
             model=model.name,
             limits=StreamLimits(
                 stall=settings.stall_s,

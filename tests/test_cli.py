@@ -76,6 +76,7 @@ def test_a_wrong_setting_is_one_line_and_status_2(
         ["config", "--language", "German"],
         ["serve", "--host", "192.168..5"],
         ["serve", "--data-dir", "~nosuchuser/x"],
+        ["serve", "--port", "0", "--rest-port", "0", "--language", "xx"],
     ],
 )
 def test_wrong_values_and_missing_files_have_status_2(argv: list[str], capsys: pytest.CaptureFixture[str]) -> None:
