@@ -163,6 +163,14 @@ async def test_raw_audio_in_a_pipe_is_streamed() -> None:
     assert done.stdout.decode().splitlines() == [PARTIAL, FINAL, EXPORT_ID]
 
 
+@pytest.mark.parametrize("audio", [b"", b"\0"])
+async def test_an_empty_pipe_is_no_success(audio: bytes) -> None:
+    command = [*PROGRAM, "stream", "-", "--url", "ws://127.0.0.1:1/"]
+    done = await trio.run_process(command, stdin=audio, capture_stderr=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr == b"trioscribe: No audio came in on standard input.\n"
+
+
 def test_a_reader_that_has_had_enough_is_no_crash() -> None:
     with subprocess.Popen([*PROGRAM, "config"], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:  # noqa: S603 - this program
         assert process.stdout

@@ -45,7 +45,9 @@ async def open_source(name: str, *, rate: int = SAMPLE_RATE) -> AsyncGenerator[S
     if name == "-":
         if os.isatty(STDIN):
             raise SourceError("Standard input is a terminal; pipe raw PCM into it, or name a file.")
-        yield _Stdin(rate)
+        stdin = _Stdin(rate)
+        await stdin.begin()
+        yield stdin
     elif name == "mic":
         device = _microphone()
         try:
@@ -110,10 +112,17 @@ class _Stdin:
     def __init__(self, rate: int) -> None:
         self._converter = _Converter(rate)
         self._half = b""
+        self._ahead = b""
         self._ended = False
 
+    async def begin(self) -> None:
+        """Wait for the first audio: a program before the pipe that failed gives none. Raises `SourceError`."""
+        self._ahead = await self.read()
+        if not self._ahead:
+            raise SourceError("No audio came in on standard input.")
+
     async def read(self) -> bytes:
-        pcm = b""
+        pcm, self._ahead = self._ahead, b""
         while not pcm and not self._ended:
             # A silent pipe holds its reader for good; left alone, the thread holds nothing but itself.
             data = await trio.to_thread.run_sync(_read_stdin, abandon_on_cancel=True)
