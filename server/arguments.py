@@ -5,12 +5,13 @@ from __future__ import annotations
 import argparse
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 from urllib.parse import urlsplit
 
 from engine.types import SAMPLE_RATE
 from server.protocol import StreamConfig
 from server.settings.allowed import whole
+from server.settings.suggestion import nearest
 from server.settings.table import CONFIG_VARIABLE, PREFIX, table
 
 if TYPE_CHECKING:
@@ -79,9 +80,24 @@ MODEL_ACTIONS: Final[tuple[tuple[str, str | int | None, str], ...]] = (
 """What can be done with models: the action, how many names it takes, its purpose."""
 
 
+class Parser(argparse.ArgumentParser):
+    """A parser that refuses an unknown option itself, with its own usage, where argparse leaves that to the root's."""
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> tuple[argparse.Namespace, list[str]]:  # noqa: ANN401 - argparse's signature
+        """See `argparse.ArgumentParser`; what is left over ends the program, as wrong usage does."""
+        known, rest = super().parse_known_args(args, namespace)
+        if rest:
+            option = rest[0].partition("=")[0]
+            close = nearest(option, self._option_string_actions)
+            kind = "option" if option.startswith("-") else "argument"
+            hint = f"did you mean {close}?" if close else f"`{self.prog} --help` lists what there is."
+            self.error(f"Unknown {kind} {option}; {hint}")
+        return known, rest
+
+
 def parser() -> argparse.ArgumentParser:
     """Make the parser of the whole command line; `command` in its result is the name of the command."""
-    root = argparse.ArgumentParser(prog="trioscribe", description=ABOUT, allow_abbrev=False)
+    root: argparse.ArgumentParser = Parser(prog="trioscribe", description=ABOUT, allow_abbrev=False)
     root.add_argument("--version", action="version", version=f"trioscribe {_version()}")
     commands = root.add_subparsers(title="commands", metavar="COMMAND", dest="command", required=True)
     _add_settings(_add_command(commands, "serve", "run the server, until Ctrl-C or SIGTERM", ABOUT_SETTINGS))

@@ -88,7 +88,12 @@ def test_wrong_values_and_missing_files_have_status_2(argv: list[str], capsys: p
     ("argv", "said"),
     [
         ([], "COMMAND"),
-        (["serve", "--prot", "1"], "--prot"),
+        (["serve", "--prot", "1"], "trioscribe serve: error: Unknown option --prot; did you mean --port?"),
+        (["serve", "--prot=1"], "Unknown option --prot; did you mean --port?"),
+        (["serve", "--nothing-like-it"], "Unknown option --nothing-like-it; `trioscribe serve --help` lists what"),
+        (["serve", "now"], "Unknown argument now; `trioscribe serve --help` lists what there is."),
+        (["models", "list", "--models-dirs", "x"], "trioscribe models list: error: Unknown option --models-dirs; did"),
+        (["--versoin", "serve"], "trioscribe: error: Unknown option --versoin; did you mean --version?"),
         (["stream"], "FILE|-|mic"),
         (["stream", "x.wav", "--rate", "fast"], "'fast' will not do; it must be a whole number from 4000 to 192000"),
         (["stream", "x.wav", "--language", "German"], "'German' will not do"),

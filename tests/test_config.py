@@ -46,6 +46,8 @@ def test_foreign_variables_and_the_name_of_the_file_are_no_settings() -> None:
         ({}, {}, {"port": True}, ["port", "True", "whole number"]),
         ({}, {}, {"port": 8394.0}, ["port", "8394.0", "whole number"]),
         ({}, {}, {"stall_s": float("nan")}, ["stall_s", "nan", "a number from 0.5 to 60"]),
+        ({}, {}, {"prot": 1}, ["prot in cfg.toml", "did you mean port?"]),
+        ({}, {"TRIOSCRIBE_PROT": "1"}, {}, ["did you mean TRIOSCRIBE_PORT?"]),
         ({}, {}, {"ports": 1}, ["Unknown", "ports", "in cfg.toml", "did you mean port?"]),
         ({}, {}, {"server": {"port": 1}}, ["Unknown", "server", "`trioscribe config`"]),
         ({}, {}, {"max_utterance_s": 29}, ["max_utterance_s", "29", "5 to 28"]),

@@ -8,7 +8,6 @@ row to `docs/configuration.md`.
 
 from __future__ import annotations
 
-import difflib
 import re
 import tomllib
 from dataclasses import MISSING, dataclass, field, fields
@@ -22,6 +21,7 @@ from server.access.origins import LIST
 from server.errors import SettingsError
 from server.protocol import LANGUAGE
 from server.settings.allowed import Kind, choice, file, folder, host_name, number, switch, text, whole
+from server.settings.suggestion import nearest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -278,8 +278,8 @@ def read_toml(path: Path) -> dict[str, object]:
 def _known(key: str, rows: Mapping[str, Row], place: str) -> Row:
     if key in rows:
         return rows[key]
-    close = difflib.get_close_matches(key, [*rows, CONFIG_VARIABLE], n=1)
-    hint = f"did you mean {close[0]}?" if close else "`trioscribe config` lists what there is."
+    close = nearest(key, [*rows, CONFIG_VARIABLE])
+    hint = f"did you mean {close}?" if close else "`trioscribe config` lists what there is."
     raise SettingsError(f"Unknown setting {key} {place}; {hint}")
 
 
