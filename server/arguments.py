@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 from urllib.parse import urlsplit
 
 from engine.types import SAMPLE_RATE
@@ -15,7 +15,7 @@ from server.settings.suggestion import nearest
 from server.settings.table import CONFIG_VARIABLE, PREFIX, table
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
+    from collections.abc import Callable, Collection, Sequence
 
     from server.settings.allowed import Kind
     from server.settings.table import Row
@@ -83,7 +83,9 @@ MODEL_ACTIONS: Final[tuple[tuple[str, str | int | None, str], ...]] = (
 class Parser(argparse.ArgumentParser):
     """A parser that refuses an unknown option itself, with its own usage, where argparse leaves that to the root's."""
 
-    def parse_known_args(self, args: Any = None, namespace: Any = None) -> tuple[argparse.Namespace, list[str]]:  # noqa: ANN401 - argparse's signature
+    def parse_known_args(  # type: ignore[override]  # argparse overloads it for namespaces of other types
+        self, args: Sequence[str] | None = None, namespace: argparse.Namespace | None = None
+    ) -> tuple[argparse.Namespace, list[str]]:
         """See `argparse.ArgumentParser`; what is left over ends the program, as wrong usage does."""
         known, rest = super().parse_known_args(args, namespace)
         if rest:
