@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Final, TypeVar
 from urllib.parse import urlsplit
 
 from engine.types import SAMPLE_RATE
+from server.errors import SourceError
 from server.protocol import StreamConfig
 from server.settings.allowed import whole
 from server.settings.suggestion import nearest
-from server.settings.table import CONFIG_VARIABLE, PREFIX, table
+from server.settings.table import CONFIG_VARIABLE, KEY_VARIABLE, PREFIX, table
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
@@ -54,6 +55,7 @@ STREAM_EXAMPLES: Final = """\
 examples:
   trioscribe stream talk.mp3 --save talk.srt
   trioscribe stream mic --language de
+  trioscribe stream rtsp://camera/live
   arecord -q -t raw -f S16_LE -r 16000 | trioscribe stream -
 """
 
@@ -72,7 +74,7 @@ MODEL_SETTINGS: Final = frozenset({"models_dir", "models_mirror"})
 KEY_SETTINGS: Final = frozenset({"keys_file"})
 MODEL_ACTIONS: Final[tuple[tuple[str, str | int | None, str], ...]] = (
     ("list", None, "show the models that are here, and those that can be had"),
-    ("pull", "+", "fetch models; one that broke off is gone on with"),
+    ("pull", "+", "fetch models; resumes an interrupted download"),
     ("verify", "*", "check models bit for bit; without names, all that are here"),
     ("path", 1, "print where a model's file is"),
     ("rm", "+", "delete models, and what a broken pull left of them"),
@@ -95,6 +97,26 @@ class Parser(argparse.ArgumentParser):
             hint = f"did you mean {close}?" if close else f"`{self.prog} --help` lists what there is."
             self.error(f"Unknown {kind} {option}; {hint}")
         return known, rest
+
+
+class ListDevices(argparse.Action):
+    """Prints the microphones and ends the program, as `--version` does with the version."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,  # noqa: ARG002 - argparse's signature
+        values: object,  # noqa: ARG002 - likewise
+        option_string: str | None = None,  # noqa: ARG002 - likewise
+    ) -> None:
+        """See `argparse.Action`."""
+        from server.client.microphone import devices  # noqa: PLC0415 - help does not wait for what it needs
+
+        try:
+            print("\n".join(devices()))  # noqa: T201 - this is the program's output
+        except SourceError as error:
+            parser.exit(1, f"trioscribe: {error}\n")
+        parser.exit()
 
 
 def parser() -> argparse.ArgumentParser:
@@ -146,7 +168,7 @@ def _add_keys(command: argparse.ArgumentParser) -> None:
     add = _add_command(actions, "add", "make a key, and print it", "Make a key, and print it: once.")
     add.add_argument("name", metavar="NAME", help="who holds it; exports belong to this name")
     listed = _add_command(actions, "list", "show ID, date and holder of each key", "Show ID, date and holder of each.")
-    revoke = _add_command(actions, "revoke", "take keys out of force", "Take keys out of force.")
+    revoke = _add_command(actions, "revoke", "revoke keys", "Revoke keys.")
     revoke.add_argument("which", metavar="ID|NAME", help="one key by its ID, or all keys of a holder")
     for action in (add, listed, revoke):
         _add_settings(action, KEY_SETTINGS)
@@ -163,7 +185,7 @@ def _add_settings(command: argparse.ArgumentParser, names: Collection[str] | Non
 
 def _add_stream(command: argparse.ArgumentParser) -> None:
     add = command.add_argument
-    add("source", metavar="FILE|-|mic", help="audio or video file, raw mono PCM16 on standard input, or mic")
+    add("source", metavar="FILE|URL|-|mic", help="audio or video, raw mono PCM16 on standard input, or the microphone")
     add("--url", type=_url("ws", "wss"), default=DEFAULT_URL, help="the server's WebSocket (default: %(default)s)")
     add(
         "--rest-url",
@@ -171,9 +193,11 @@ def _add_stream(command: argparse.ArgumentParser) -> None:
         metavar="URL",
         help="its REST interface (default: as the server says)",
     )
-    add("--key", help="API key, if the server asks for one")
+    add("--key", help=f"API key, if the server asks for one; safer in the environment: {KEY_VARIABLE}")
     add("--fast", action="store_true", help="send as fast as the server takes it, not at the speed of speech")
     add("--rate", type=_of(RATES), default=SAMPLE_RATE, metavar="HZ", help="of standard input (default: 16000)")
+    add("--device", type=_device, metavar="NAME|N", help="of mic: a part of its name, or its number")
+    add("--list-devices", action=ListDevices, nargs=0, help="show the microphones, and exit")
     add("--json", action="store_true", help="print the server's messages as they are, one a line")
     add("--save", type=Path, metavar="FILE", help="save the transcript: .srt, .vtt, .txt, .tsv or .json")
     for row in table():
@@ -217,6 +241,10 @@ def _url(*schemes: str) -> Callable[[str], str]:
         return text
 
     return read
+
+
+def _device(text: str) -> int | str:
+    return int(text) if text.isdecimal() else text
 
 
 def _version() -> str:

@@ -12,7 +12,7 @@ from server.arguments import PER_STREAM, parser
 from server.errors import ServerError, SettingsError
 from server.protocol import StreamConfig
 from server.settings.effective import as_table, as_toml
-from server.settings.table import CONFIG_VARIABLE, load, read_toml, table
+from server.settings.table import CONFIG_VARIABLE, KEY_VARIABLE, load, read_toml, table
 
 if TYPE_CHECKING:
     import argparse
@@ -106,8 +106,9 @@ def _stream(options: argparse.Namespace) -> None:
         url=options.url,
         rest=options.rest_url,
         config=StreamConfig(**chosen),
-        key=options.key,
+        key=options.key or os.environ.get(KEY_VARIABLE),
         rate=options.rate,
+        device=options.device,
         fast=options.fast,
         raw=options.json,
         save_as=options.save,

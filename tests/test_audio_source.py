@@ -113,6 +113,23 @@ async def test_a_file_of_another_kind_needs_ffmpeg(tmp_path: Path, monkeypatch: 
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(SourceError, match=r"film\.mp4 .* install ffmpeg"):
         await samples_of(tmp_path / "film.mp4")
+    with pytest.raises(SourceError, match=r"rtsp://camera/live .* install ffmpeg.*PROGRAM \| trioscribe stream -"):
+        await samples_of("rtsp://camera/live")
+
+
+async def test_an_address_is_left_to_ffmpeg_as_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    stand_in = tmp_path / "ffmpeg"
+    stand_in.write_text(f"""#!/bin/sh\necho "$@" > {tmp_path}/asked\nprintf 'abcd'\n""")
+    stand_in.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert (await samples_of("rtsp://camera/live")).tobytes() == b"abcd"
+    assert " -i rtsp://camera/live -f s16le " in (tmp_path / "asked").read_text()
+
+
+@needs_ffmpeg
+async def test_an_address_where_nothing_is_heard_is_refused() -> None:
+    with pytest.raises(SourceError, match=r"http://127\.0\.0\.1:1/talk\.mp3 cannot be read as audio: .*refused"):
+        await samples_of("http://127.0.0.1:1/talk.mp3")
 
 
 async def test_a_file_with_no_samples_is_refused(tmp_path: Path) -> None:

@@ -94,7 +94,7 @@ def test_wrong_values_and_missing_files_have_status_2(argv: list[str], capsys: p
         (["serve", "now"], "Unknown argument now; `trioscribe serve --help` lists what there is."),
         (["models", "list", "--models-dirs", "x"], "trioscribe models list: error: Unknown option --models-dirs; did"),
         (["--versoin", "serve"], "trioscribe: error: Unknown option --versoin; did you mean --version?"),
-        (["stream"], "FILE|-|mic"),
+        (["stream"], "FILE|URL|-|mic"),
         (["stream", "x.wav", "--rate", "fast"], "'fast' will not do; it must be a whole number from 4000 to 192000"),
         (["stream", "x.wav", "--language", "German"], "'German' will not do"),
         (["stream", "x.wav", "--rest-url", "localhost:8393"], "http://"),
@@ -174,6 +174,22 @@ async def test_an_empty_pipe_is_no_success(audio: bytes) -> None:
     done = await trio.run_process(command, stdin=audio, capture_stderr=True, check=False)
     assert done.returncode == 1
     assert done.stderr == b"trioscribe: No audio came in on standard input.\n"
+
+
+@pytest.mark.parametrize(
+    ("options", "sent"), [([], "from-the-environment"), (["--key", "from-the-command-line"], "from-the-command-line")]
+)
+async def test_the_key_need_not_stand_where_others_see_it(
+    options: list[str], sent: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TRIOSCRIBE_KEY", "from-the-environment")
+    server = Obliging()
+    async with serving(server) as url:
+        await trio.run_process(
+            [*PROGRAM, "stream", str(CLIP), "--fast", "--url", url, *options], capture_stdout=True, capture_stderr=True
+        )
+    assert server.texts == [f'{{"Authorization":"{sent}"}}']
+    assert main(["config"]) == 0  # and no other command takes it for a mistake
 
 
 def test_a_reader_that_has_had_enough_is_no_crash() -> None:

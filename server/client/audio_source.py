@@ -1,4 +1,4 @@
-"""Where a client's audio comes from: a file, raw PCM on standard input, or the microphone.
+"""Where a client's audio comes from: a file, an address, raw PCM on standard input, or the microphone.
 
 Every source gives 16 kHz mono PCM16 as it goes, in bounded memory, whatever it is made from.
 """
@@ -6,41 +6,41 @@ Every source gives 16 kHz mono PCM16 as it goes, in bounded memory, whatever it 
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import tempfile
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from pathlib import Path
 from subprocess import PIPE
 from typing import IO, TYPE_CHECKING, Final
 
 import numpy as np
 import soundfile
-import soxr
 import trio
 
 from engine.types import SAMPLE_RATE
+from server.client.converter import BLOCK_S, Converter, floats
+from server.client.microphone import Microphone
 from server.errors import SourceError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
 
-    import sounddevice
-    from numpy.typing import NDArray
-
     from server.client.frames import Source
 
 BYTES_PER_SAMPLE: Final = 2
-BLOCK_S: Final = 0.1
 PIPE_BYTES: Final = 16 * 1024
 STDIN: Final = 0
-FULL_SCALE: Final = 32768
+ADDRESS: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
 
 
 @asynccontextmanager
-async def open_source(name: str, *, rate: int = SAMPLE_RATE) -> AsyncGenerator[Source, None]:
-    """Open the file `name`, `-` for raw mono PCM16 of `rate` on standard input, or `mic` for the microphone.
+async def open_source(
+    name: str, *, rate: int = SAMPLE_RATE, device: int | str | None = None
+) -> AsyncGenerator[Source, None]:
+    """Open the file or address `name`, `-` for raw mono PCM16 of `rate` on standard input, or `mic` for a microphone.
 
-    Raises `SourceError` with what is wrong and what to do.
+    `device` is the microphone's number or a part of its name. Raises `SourceError` with what is wrong and what to do.
     """
     if name == "-":
         if os.isatty(STDIN):
@@ -49,34 +49,17 @@ async def open_source(name: str, *, rate: int = SAMPLE_RATE) -> AsyncGenerator[S
         await stdin.begin()
         yield stdin
     elif name == "mic":
-        device = _microphone()
-        try:
-            yield _Microphone(device)
-        finally:
-            device.close()
+        with closing(Microphone(device)) as microphone:
+            yield microphone
+    elif ADDRESS.match(name):
+        async with _ffmpeg(name, name) as source:
+            yield source
     elif file := _sound_file(Path(name)):
         with file:
             yield _File(file)
     else:
-        async with _ffmpeg(Path(name)) as source:
+        async with _ffmpeg(name, f"file:{name}") as source:
             yield source
-
-
-class _Converter:
-    """Samples of any rate and number of channels, to 16 kHz mono PCM16, without a seam between blocks."""
-
-    def __init__(self, rate: int) -> None:
-        self._resampler = soxr.ResampleStream(rate, SAMPLE_RATE, 1) if rate != SAMPLE_RATE else None
-
-    def convert(self, samples: NDArray[np.float32], *, last: bool = False) -> bytes:
-        mono = samples.mean(axis=1, dtype=np.float32) if samples.ndim > 1 else samples
-        if self._resampler:
-            mono = self._resampler.resample_chunk(mono, last=last)
-        return (mono * FULL_SCALE).round().clip(-FULL_SCALE, FULL_SCALE - 1).astype("<i2").tobytes()
-
-
-def _floats(samples: NDArray[np.int16]) -> NDArray[np.float32]:
-    return samples.astype(np.float32) / np.float32(FULL_SCALE)
 
 
 class _File:
@@ -84,7 +67,7 @@ class _File:
 
     def __init__(self, file: soundfile.SoundFile) -> None:
         self._file = file
-        self._converter = _Converter(file.samplerate)
+        self._converter = Converter(file.samplerate)
         self._block = max(1, int(file.samplerate * BLOCK_S))
         self.duration_s = file.frames / file.samplerate
 
@@ -110,7 +93,7 @@ class _Stdin:
     duration_s = None
 
     def __init__(self, rate: int) -> None:
-        self._converter = _Converter(rate)
+        self._converter = Converter(rate)
         self._half = b""
         self._ahead = b""
         self._ended = False
@@ -130,7 +113,7 @@ class _Stdin:
             data = self._half + data
             whole = len(data) - len(data) % BYTES_PER_SAMPLE
             self._half = data[whole:]
-            pcm = self._converter.convert(_floats(np.frombuffer(data[:whole], dtype="<i2")), last=self._ended)
+            pcm = self._converter.convert(floats(np.frombuffer(data[:whole], dtype="<i2")), last=self._ended)
         return pcm
 
 
@@ -143,9 +126,9 @@ class _Ffmpeg:
     live = False
     duration_s = None
 
-    def __init__(self, path: Path, process: trio.Process, complaints: IO[bytes]) -> None:
+    def __init__(self, name: str, process: trio.Process, complaints: IO[bytes]) -> None:
         assert process.stdout is not None  # noqa: S101 - it was opened with a pipe
-        self._path = path
+        self._name = name
         self._process = process
         self._pcm = process.stdout
         self._complaints = complaints
@@ -155,7 +138,7 @@ class _Ffmpeg:
         """Wait for the first audio: before it, nobody knows whether there is any. Raises `SourceError`."""
         self._ahead = await self.read()
         if not self._ahead:
-            raise SourceError(f"{self._path} has no audio in it.")
+            raise SourceError(f"{self._name} has no audio in it.")
 
     async def read(self) -> bytes:
         if self._ahead:
@@ -165,7 +148,7 @@ class _Ffmpeg:
         if not pcm and await self._process.wait():
             self._complaints.seek(0)
             lines = self._complaints.read().decode(errors="replace").split("\n")
-            raise SourceError(f"{self._path} cannot be read as audio: {lines[0]}")
+            raise SourceError(f"{self._name} cannot be read as audio: {lines[0]}")
         return bytes(pcm)
 
     async def aclose(self) -> None:
@@ -174,28 +157,6 @@ class _Ffmpeg:
         with trio.CancelScope(shield=True):
             await self._process.wait()
         await self._pcm.aclose()
-
-
-class _Microphone:
-    live = True
-    duration_s = None
-
-    def __init__(self, device: sounddevice.InputStream) -> None:
-        self._device = device
-        self._converter = _Converter(int(device.samplerate))
-        self._block = int(device.samplerate * BLOCK_S)
-
-    async def read(self) -> bytes:
-        return await trio.to_thread.run_sync(self._read)
-
-    def _read(self) -> bytes:
-        import sounddevice  # noqa: PLC0415 - see _microphone
-
-        try:
-            samples, _ = self._device.read(self._block)
-        except sounddevice.PortAudioError as error:
-            raise SourceError(f"The microphone has stopped: {error}.") from error
-        return self._converter.convert(_floats(samples))
 
 
 def _sound_file(path: Path) -> soundfile.SoundFile | None:
@@ -218,33 +179,21 @@ def _sound_file(path: Path) -> soundfile.SoundFile | None:
 
 
 @asynccontextmanager
-async def _ffmpeg(path: Path) -> AsyncGenerator[Source, None]:
+async def _ffmpeg(name: str, address: str) -> AsyncGenerator[Source, None]:
     if not shutil.which("ffmpeg"):
-        raise SourceError(f"{path} is no wav, flac, ogg or mp3 file; to read other formats, install ffmpeg.")
-    command = ["ffmpeg", "-nostdin", "-v", "error", "-i", f"file:{path}"]
+        raise SourceError(
+            f"{name} is no wav, flac, ogg or mp3 file. To read it, install ffmpeg; or let another program that can "
+            "write raw 16-bit mono PCM of 16 kHz into a pipe: PROGRAM | trioscribe stream -"
+        )
+    command = ["ffmpeg", "-nostdin", "-v", "error", "-i", address]
     command += ["-f", "s16le", "-ac", "1", "-ar", str(SAMPLE_RATE), "-"]
     # A file takes any amount of complaints; a pipe that nobody reads would stop ffmpeg.
     with tempfile.TemporaryFile() as complaints:
         # In a session of its own, so that Ctrl-C reaches the client alone.
         process = await trio.lowlevel.open_process(command, stdout=PIPE, stderr=complaints, start_new_session=True)
-        source = _Ffmpeg(path, process, complaints)
+        source = _Ffmpeg(name, process, complaints)
         try:
             await source.begin()
             yield source
         finally:
             await source.aclose()
-
-
-def _microphone() -> sounddevice.InputStream:
-    try:
-        import sounddevice  # noqa: PLC0415 - an optional package, wanted only here
-    except ImportError as error:
-        raise SourceError("The microphone needs a further package: .venv/bin/pip install -e '.[mic]'") from error
-    except OSError as error:
-        raise SourceError("The microphone needs PortAudio: apt install libportaudio2.") from error
-    try:
-        device = sounddevice.InputStream(channels=1, dtype="int16")
-        device.start()
-    except (sounddevice.PortAudioError, ValueError) as error:
-        raise SourceError(f"No microphone can be opened: {error}.") from error
-    return device

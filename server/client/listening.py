@@ -24,9 +24,9 @@ if TYPE_CHECKING:
 class Order:
     """What to stream, where to, and what to do with the captions.
 
-    `source` is a file, `-` or `mic`; `rate` is that of raw PCM on standard input, in Hz; `rest` is where the server
-    says, if None, or guessed from `url`; `fast` sends as fast as the server takes it; `save_as` names its format by
-    its suffix.
+    `source` is a file or an address, `-` or `mic`; `rate` is that of raw PCM on standard input, in Hz; `device` the
+    number of the microphone or a part of its name; `rest` is where the server says, if None, or guessed from `url`;
+    `fast` sends as fast as the server takes it; `save_as` names its format by its suffix.
     """
 
     source: str
@@ -35,6 +35,7 @@ class Order:
     config: StreamConfig | None = None
     key: str | None = None
     rate: int = SAMPLE_RATE
+    device: int | str | None = None
     fast: bool = False
     raw: bool = False
     save_as: Path | None = None
@@ -48,7 +49,7 @@ async def listen(order: Order) -> None:
     """
     if order.save_as:
         check_target(order.save_as)
-    async with open_source(order.source, rate=order.rate) as source:
+    async with open_source(order.source, rate=order.rate, device=order.device) as source:
         live = source.live or not order.fast  # it comes at the speed of speech
         frames = Frames(source, paced=not order.fast)
         with captions(order.source, source.duration_s, raw=order.raw) as shown:

@@ -33,6 +33,11 @@ PREFIX: Final = "TRIOSCRIBE_"
 CONFIG_VARIABLE: Final = PREFIX + "CONFIG"
 """The environment's name for `--config`: where the TOML file is, so not a setting itself."""
 
+KEY_VARIABLE: Final = PREFIX + "KEY"
+"""The environment's name for a client's `--key`: in no list of processes, and no setting either."""
+
+NO_SETTINGS: Final = (CONFIG_VARIABLE, KEY_VARIABLE)
+
 PORT: Final = whole(0, 65535)
 ANYTHING: Final = re.compile(r"[^\0]+")
 ADDRESS: Final = re.compile(r"(https?://\S+)?")
@@ -252,7 +257,7 @@ def load(
         row = _known(key, rows, f"in {file}")
         values[row.name] = _checked(row, value, f"{key} in {file}")
         origins[row.name] = Origin.FILE
-    for variable in sorted(name for name in environ if name.startswith(PREFIX) and name != CONFIG_VARIABLE):
+    for variable in sorted(name for name in environ if name.startswith(PREFIX) and name not in NO_SETTINGS):
         row = _known(variable, variables, "in the environment")
         values[row.name] = _read(row, environ[variable], f"{variable} in the environment")
         origins[row.name] = Origin.ENVIRONMENT
@@ -278,7 +283,7 @@ def read_toml(path: Path) -> dict[str, object]:
 def _known(key: str, rows: Mapping[str, Row], place: str) -> Row:
     if key in rows:
         return rows[key]
-    close = nearest(key, [*rows, CONFIG_VARIABLE])
+    close = nearest(key, [*rows, *NO_SETTINGS])
     hint = f"did you mean {close}?" if close else "`trioscribe config` lists what there is."
     raise SettingsError(f"Unknown setting {key} {place}; {hint}")
 
