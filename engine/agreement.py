@@ -5,7 +5,7 @@ Selection); for Whisper: Machacek, Dabre and Bojar 2023 (Turning Whisper into Re
 What confidence adds is ours: mishearings of unfinished words are confirmed once quite often, but seldom with
 confidence; and a word that was heard whole and with certainty hardly ever changes.
 Here an agreement sees only the *tail* of each hypothesis, what comes after the words that already stand
-(`engine.alignment` finds where that is), so its history is free of window positions.
+(`engine.seam` finds where that is), so its history is free of window positions.
 """
 
 from __future__ import annotations

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Final
 
 from engine import types
 from engine.agreement import LocalAgreement, cut_loops
-from engine.alignment import seam
+from engine.seam import seam
 from engine.text import ends_sentence, normalise
+from engine.word_times import in_order
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -121,16 +122,3 @@ class Draft:
             old, new = self.settled[-back], again[-back]
             if normalise(old.text) == normalise(new.text):
                 self.settled[-back] = replace(old, start=new.start, end=new.end, confidence=new.confidence)
-
-
-def in_order(words: Sequence[Word], floor: int) -> tuple[Word, ...]:
-    """The same words with times that neither go back nor overlap, none before `floor`."""
-    starts: list[int] = []
-    for word in words:
-        floor = max(floor, word.start)
-        starts.append(floor)
-    ends = [
-        min(max(word.end, start), following)
-        for word, start, following in zip(words, starts, [*starts[1:], 1 << 62], strict=False)
-    ]
-    return tuple(replace(word, start=start, end=end) for word, start, end in zip(words, starts, ends, strict=True))

@@ -16,8 +16,8 @@ import _pywhispercpp as pw
 
 from engine.agreement import cut_loops
 from engine.errors import AbortedError, ModelError
-from engine.timing import align
 from engine.types import Hypothesis, Window, Word
+from engine.word_times import align
 from engine.words import Token, spoken
 
 if TYPE_CHECKING:

@@ -16,12 +16,12 @@ import trio
 
 from engine import types
 from engine.audio import PcmDecoder
-from engine.draft import in_order
 from engine.endpointing import Endpointer
 from engine.errors import EngineError
 from engine.stream import Stream
 from engine.types import BYTES_PER_SAMPLE, FRAME, SAMPLE_RATE
 from engine.windowing import NEAR
+from engine.word_times import in_order
 from server.errors import StoreError
 from server.exports.wav import HEADER_BYTES
 from server.protocol import wire_final

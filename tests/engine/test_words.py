@@ -8,10 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.agreement import WHOLE, LocalAgreement, cut_loops
-from engine.alignment import seam
+from engine.seam import seam
 from engine.text import ends_sentence, normalise
-from engine.timing import align
 from engine.types import Word
+from engine.word_times import align
 from engine.words import Token, spoken
 
 

@@ -12,6 +12,7 @@ voices.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from engine.types import Samples
+    from engine.types import Samples, Word
 
 HOP: Final = 160
 """Samples a frame (10 ms): the resolution of the times."""
@@ -146,3 +147,16 @@ def _sounding(quiet: NDArray[np.bool_]) -> tuple[NDArray[np.intp], NDArray[np.bo
     after_pause = np.diff(kept, prepend=-1) > 1
     after_pause[:1] = False
     return kept, after_pause
+
+
+def in_order(words: Sequence[Word], floor: int) -> tuple[Word, ...]:
+    """The same words with times that neither go back nor overlap, none before `floor`."""
+    starts: list[int] = []
+    for word in words:
+        floor = max(floor, word.start)
+        starts.append(floor)
+    ends = [
+        min(max(word.end, start), following)
+        for word, start, following in zip(words, starts, [*starts[1:], 1 << 62], strict=False)
+    ]
+    return tuple(replace(word, start=start, end=end) for word, start, end in zip(words, starts, ends, strict=True))
