@@ -10,13 +10,13 @@ from urllib.parse import urlsplit
 
 from engine.types import SAMPLE_RATE
 from server.errors import SourceError
+from server.parser import Parser
 from server.protocol import StreamConfig
 from server.settings.allowed import whole
-from server.settings.suggestion import nearest
 from server.settings.table import CONFIG_VARIABLE, KEY_VARIABLE, PREFIX, table
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Sequence
+    from collections.abc import Callable, Collection
 
     from server.settings.allowed import Kind
     from server.settings.table import Row
@@ -80,23 +80,6 @@ MODEL_ACTIONS: Final[tuple[tuple[str, str | int | None, str], ...]] = (
     ("rm", "+", "delete models, and what a broken pull left of them"),
 )
 """What can be done with models: the action, how many names it takes, its purpose."""
-
-
-class Parser(argparse.ArgumentParser):
-    """A parser that refuses an unknown option itself, with its own usage, where argparse leaves that to the root's."""
-
-    def parse_known_args(  # type: ignore[override]  # argparse overloads it for namespaces of other types
-        self, args: Sequence[str] | None = None, namespace: argparse.Namespace | None = None
-    ) -> tuple[argparse.Namespace, list[str]]:
-        """See `argparse.ArgumentParser`; what is left over ends the program, as wrong usage does."""
-        known, rest = super().parse_known_args(args, namespace)
-        if rest:
-            option = rest[0].partition("=")[0]
-            close = nearest(option, self._option_string_actions)
-            kind = "option" if option.startswith("-") else "argument"
-            hint = f"did you mean {close}?" if close else f"`{self.prog} --help` lists what there is."
-            self.error(f"Unknown {kind} {option}; {hint}")
-        return known, rest
 
 
 class ListDevices(argparse.Action):
