@@ -45,7 +45,9 @@ DOUBT_SECONDS: Final = 5.0
 """How often it is looked whether there is a reason to measure again."""
 
 REST_SECONDS: Final = 60.0
-"""After a measurement that was made again; twice as long after each further one that brought nothing."""
+"""After a measurement that was made again; twice as long after each further one that brought nothing, up to an hour."""
+
+LONGEST_REST_SECONDS: Final = 3600.0
 
 _logger = logging.getLogger(__name__)
 
@@ -104,8 +106,8 @@ class Bench:
         while True:
             await trio.sleep(DOUBT_SECONDS)
             if full() and self.pool.load.utilisation(trio.current_time()) < BUSY:
-                cost = self.pool.meter.cost
-                rest = REST_SECONDS if await self._improve(streams_held(cost, self.host.slots)) else 2 * rest
+                improved = await self._improve(streams_held(self.pool.meter.cost, self.host.slots))
+                rest = REST_SECONDS if improved else min(2 * rest, LONGEST_REST_SECONDS)
                 await trio.sleep(rest)
 
     async def _improve(self, upon: int) -> bool:
@@ -140,15 +142,22 @@ class Bench:
         return Measurement(self.host, min(rounds), await self._loop_seconds(window.samples))
 
     async def _round(self, window: Window) -> float:
-        """One window in each slot at the same time; the seconds that the slowest took."""
+        """One window in each slot at the same time; the seconds that the slowest took. Raises `EngineError`."""
         took: list[float] = []
+        failures: list[EngineError] = []
 
         async def recognize() -> None:
-            took.append((await self.pool.recognize_in_background(window))[1])
+            try:
+                took.append((await self.pool.recognize_in_background(window))[1])
+            except EngineError as error:  # carried past the nursery, which would put it in a group
+                failures.append(error)
+                nursery.cancel_scope.cancel()
 
         async with trio.open_nursery() as nursery:
             for _ in range(self.host.slots):
                 nursery.start_soon(recognize)
+        if failures:
+            raise failures[0]
         return max(took)
 
     async def _loop_seconds(self, samples: Samples) -> float:
