@@ -31,13 +31,13 @@ TURBO_LAYERS: Final = (32, 4)
 
 
 OWN: Final = 0
-"""Least context of the encoder, in positions of 20 ms, for the bundled model: trained on windows of every length.
-
-This and the next three are from published reports (docs/models.md has them), not measured by this project.
-"""
+"""Least context of the encoder, in positions of 20 ms, for the bundled model: trained on windows of every length."""
 
 STOCK: Final = 768
-"""For OpenAI's weights, trained on 30 s windows only; whisper.cpp's streaming demos use this floor."""
+"""For OpenAI's weights, trained on 30 s windows only; whisper.cpp's streaming demos use this floor.
+
+This and the next two are from published reports (docs/models.md has them), not measured by this project.
+"""
 
 ACFT: Final = 160
 """For FUTO's weights, fine-tuned on short windows of 3.18 s and more."""
