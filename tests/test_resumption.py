@@ -46,10 +46,15 @@ LIMITS = StreamLimits(stall=2.0, send_timeout=10.0, idle=60.0, ping=5.0, resume=
 
 
 class KeepingRecorder(MemoryRecorder):
-    def __init__(self, writing: float = 0.0) -> None:
+    def __init__(self, writing: float = 0.0, hearing: float = 0.0) -> None:
         super().__init__()
         self.wire: list[WireFinal] = []
         self._writing = writing
+        self._hearing = hearing
+
+    async def audio(self, pcm: bytes) -> None:
+        await trio.sleep(self._hearing)
+        await super().audio(pcm)
 
     async def complete(self, *, language: str | None, state: str = "complete") -> None:
         await trio.sleep(self._writing)
@@ -88,6 +93,47 @@ class Mobile(Talker):
         await super().ping()
 
 
+class Crowding(Talker):
+    """A client that reads nothing, and whose connection is reset after a while."""
+
+    def __init__(self, *frames: tuple[float, bytes | str], lasts: float) -> None:
+        super().__init__(*frames)
+        self._lasts = lasts
+
+    async def receive(self) -> bytes | str:
+        if not self._frames:
+            await self._break_off()
+        return await super().receive()
+
+    async def send(self, text: str) -> None:
+        del text
+        await self._break_off()
+
+    async def ping(self) -> None:
+        await self._break_off()
+
+    async def _break_off(self) -> None:
+        await trio.sleep_until(self._start + self._lasts)
+        raise DisconnectedError(clean=False)
+
+
+class Struck(Mobile):
+    """A client whose connection takes a moment to be let go when it has broken off; that is when a shutdown begins."""
+
+    def __init__(self, *frames: tuple[float, bytes | str], draining: trio.Event) -> None:
+        super().__init__(*frames)
+        self._draining = draining
+
+    async def send(self, text: str) -> None:
+        del text
+        try:
+            await trio.sleep_forever()
+        finally:
+            self._draining.set()
+            with trio.CancelScope(shield=True):
+                await trio.sleep(0.1)
+
+
 class Room:
     """A session in which clients come and go."""
 
@@ -100,8 +146,10 @@ class Room:
         *,
         writing: float = 0.0,
         reading: float = 0.0,
+        hearing: float = 0.0,
+        draining: trio.Event | None = None,
     ) -> None:
-        self.recorder = KeepingRecorder(writing)
+        self.recorder = KeepingRecorder(writing, hearing)
         services = Services(
             store=cast("Store", KeepingStore(self.recorder, reading)),
             pool=VirtualPool(ScriptedRecognizer(script), seconds=0.1),
@@ -111,7 +159,7 @@ class Room:
             model="scripted",
             limits=limits,
         )
-        self.draining = trio.Event()
+        self.draining = trio.Event() if draining is None else draining
         self.session = Session(first, EXPORT_ID, services, dialect, self.draining)
         self.ended_at = 0.0
 
@@ -199,6 +247,73 @@ async def test_a_shutdown_does_not_wait_for_anybody_to_come_back(autojump_clock:
         room.draining.set()
     assert room.said == WORDS[:4]
     assert room.ended_at < 3.5
+
+
+async def test_a_shutdown_while_a_connection_breaks_off_does_not_wait_either(autojump_clock: MockClock) -> None:
+    del autojump_clock
+    pcm, script = spoken(WORDS[:4])
+    draining = trio.Event()
+    room = Room(Struck(*at_speech_speed(pcm), draining=draining), script, draining=draining)
+    await room.run()
+    assert room.said == WORDS[:4]
+    assert room.ended_at < 3
+
+
+async def test_a_crowded_connection_that_breaks_off_does_not_hold_the_stream(autojump_clock: MockClock) -> None:
+    del autojump_clock
+    pcm, script = spoken(WORDS[:4])
+    frames: list[tuple[float, bytes | str]] = [*at_speech_speed(pcm), *[(2.0, "no command")] * 2_000]
+    room = Room(Crowding(*frames, lasts=5.0), script)
+    await room.run()
+    assert room.said == WORDS[:4]
+    assert room.recorder.state == "complete"
+    assert room.ended_at == pytest.approx(5.0 + LIMITS.resume, abs=0.2)
+
+
+async def test_who_comes_back_after_a_crowded_connection_gets_all_finals(autojump_clock: MockClock) -> None:
+    del autojump_clock
+    pcm, script = spoken(WORDS[:4])
+    frames: list[tuple[float, bytes | str]] = [*at_speech_speed(pcm), *[(2.0, "no command")] * 2_000]
+    room = Room(Crowding(*frames, lasts=5.0), script)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(room.run)
+        await trio.sleep(10)
+        second = Talker((0.0, "eof"))
+        nursery.start_soon(room.session.resume, second, 0)
+    assert second.words == room.said == WORDS[:4]
+    assert (second.got[-1][1], second.code) == (EXPORT_ID, 1000)
+
+
+async def test_a_stream_whose_client_was_cut_off_is_not_gone_on_with(autojump_clock: MockClock) -> None:
+    """Even while the last of its audio is being taken in."""
+    del autojump_clock
+    pcm, script = spoken(WORDS[:4])
+    first = Talker((0.0, "no command"), (0.0, pcm), reads=False)
+    room = Room(first, script, hearing=60.0)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(room.run)
+        await trio.sleep(LIMITS.send_timeout + 1)
+        assert first.aborted
+        assert not room.session.resumable
+        late = Talker()
+        await room.session.resume(late, 0)
+    assert (late.got, late.code) == ([], 1001)
+    assert (room.said, room.recorder.state) == (WORDS[:4], "complete")
+
+
+async def test_who_takes_the_place_of_a_connection_that_does_not_read_is_served(autojump_clock: MockClock) -> None:
+    del autojump_clock
+    pcm, script = spoken(WORDS[:4])
+    first = Talker((0.0, "no command"), (0.0, pcm), reads=False)
+    room = Room(first, script, hearing=60.0)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(room.run)
+        await trio.sleep(LIMITS.send_timeout - 1)
+        second = Talker((0.0, "eof"))
+        nursery.start_soon(room.session.resume, second, 0)
+    assert json.loads(second.got[0][1]) == {"resumed": EXPORT_ID, "bytes": len(pcm)}
+    assert second.words == room.said == WORDS[:4]
+    assert (second.got[-1][1], second.code) == (EXPORT_ID, 1000)
 
 
 async def test_a_client_in_lockstep_is_not_waited_for(autojump_clock: MockClock) -> None:

@@ -17,8 +17,8 @@ ROOM: Final = 256
 class Outbox:
     """A line of text frames, and behind it room for one partial.
 
-    Whatever is put is kept: no final is ever lost. The line is bounded by who waits for `room` before he takes what
-    leads to more frames; a client that does not read at all is ended after a timeout, which empties it.
+    Whatever is put is kept: no final is ever lost. The session bounds it: it receives nothing while the outbox is
+    `crowded`. A client that does not read at all is ended after a timeout, which empties it.
     """
 
     def __init__(self, tally: Tally) -> None:

@@ -75,7 +75,8 @@ class Session:
     @property
     def resumable(self) -> bool:
         """Whether the client may go on over another connection."""
-        return self._dialect.resumable and self._limits.resume > 0 and not (self._over or self._draining.is_set())
+        over = self._over or self._outbox.deserted or self._draining.is_set()
+        return self._dialect.resumable and self._limits.resume > 0 and not over
 
     async def run(self) -> None:
         """Serve the client until its export is stored and it has been told, or is gone."""
@@ -182,8 +183,9 @@ class Session:
         self._connection = None
         connection.released.set()
         await self._live.store_audio()
-        with trio.move_on_after(self._limits.resume):
-            await self._back.wait()
+        if not self._draining.is_set():  # which may have been told to the event before
+            with trio.move_on_after(self._limits.resume):
+                await self._back.wait()
         if self._connection is None:
             self._outbox.desert()
 
@@ -191,7 +193,7 @@ class Session:
         patience = math.inf  # until there is audio to make a final of
         try:
             while (outcome := self._outcome(connection)) is None:
-                if self._outbox.crowded:
+                if self._outbox.crowded and not connection.sent.is_set():
                     await self._let_it_read(connection)
                     continue
                 idle = connection.heard_at + self._limits.idle
@@ -283,10 +285,13 @@ class Session:
             _logger.warning("stream %s: the client does not read; it is ended", self._live.export_id)
             self._tally.fault("slow_reader")
             connection.wire.abort()
-            self._outbox.desert()
-            connection.listening.cancel()
+            if connection is self._connection:
+                self._outbox.desert()
+                connection.listening.cancel()
         except DisconnectedError:
-            pass  # who receives finds out too, and decides what is to be done
+            # Who receives finds out too, and decides what is to be done; it must not wait for what nobody takes.
+            if connection is self._connection:
+                self._outbox.reset()
         finally:
             connection.sent.set()
 
