@@ -83,15 +83,15 @@ async def test_the_chosen_microphone_is_heard_and_let_go(opened: list[InputStrea
 @pytest.mark.parametrize(
     ("argument", "reason"), [("none such", "No input device matching 'none such'"), ("7", "Device unavailable")]
 )
-@pytest.mark.usefixtures("opened")
-def test_a_microphone_that_cannot_be_opened_is_one_line(
-    argument: str, reason: str, capsys: pytest.CaptureFixture[str]
+def test_a_microphone_that_cannot_be_opened_is_one_line_and_let_go(
+    argument: str, reason: str, opened: list[InputStream], capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["stream", "mic", "--device", argument]) == 1
     assert capsys.readouterr().err == (
         f"trioscribe: No microphone can be opened: {reason}. "
         "`trioscribe stream --list-devices` shows which there are.\n"
     )
+    assert all(each.closed for each in opened)
 
 
 @pytest.mark.usefixtures("opened")

@@ -25,7 +25,11 @@ class Microphone:
         self._failure: type[Exception] = library.PortAudioError
         try:
             self._stream: sounddevice.InputStream = library.InputStream(device=device, channels=1, dtype="int16")
-            self._stream.start()
+            try:
+                self._stream.start()
+            except library.PortAudioError:
+                self._stream.close()
+                raise
         except (library.PortAudioError, ValueError) as error:
             raise SourceError(
                 f"No microphone can be opened: {error}. `trioscribe stream --list-devices` shows which there are."
