@@ -192,7 +192,7 @@ async def test_a_transcript_that_cannot_be_fetched_is_an_error_in_the_words_of_t
 
 @pytest.mark.parametrize(
     ("told", "port"),
-    [(b"4321", 4321), (b"0", 8393), (b"x", 8393), (b"123456", 8393), (None, 8393)],
+    [(b"4321", 4321), (b"0", 8393), (b"x", 8393), (b"123456", 8393), (b"65535", 65535), (b"65536", 8393), (None, 8393)],
 )
 async def test_the_server_says_where_the_export_is(
     clip: str, told: bytes | None, port: int, capsys: pytest.CaptureFixture[str]

@@ -44,6 +44,7 @@ if TYPE_CHECKING:
 
 EXPORT_ID: Final = re.compile(r"[0-9a-f]{32}")
 PORT: Final = re.compile(r"[1-9][0-9]{0,4}")
+HIGHEST_PORT: Final = 65_535
 NORMAL_CLOSURE: Final = 1000
 
 CLOSE_TIMEOUT_S: Final = 5.0
@@ -102,7 +103,8 @@ class Transcription:
     def rest_port(self) -> int | None:
         """The port of the server where the export will be, as the handshake told it; None if it did not."""
         told = self._header(REST_PORT_HEADER)
-        return int(told) if told is not None and PORT.fullmatch(told) else None
+        port = int(told) if told is not None and PORT.fullmatch(told) else 0
+        return port if 0 < port <= HIGHEST_PORT else None
 
     def _header(self, wanted: bytes) -> str | None:
         headers = self._connection.handshake_headers
