@@ -23,8 +23,8 @@ async def test_other_machines_are_not_let_near_without_keys(tmp_path: Path, host
 
 async def test_a_host_that_is_none_does_not_get_as_far(tmp_path: Path) -> None:
     for insecure in (False, True):
-        with pytest.raises(StartupError, match=r"'nowhere\.invalid' is no address to listen on"):
-            await serve(Settings(host="nowhere.invalid", port=0, rest_port=0, data_dir=tmp_path, insecure=insecure))
+        with pytest.raises(StartupError, match=r"'fe80::1%nowhere' is no address to listen on"):
+            await serve(Settings(host="fe80::1%nowhere", port=0, rest_port=0, data_dir=tmp_path, insecure=insecure))
 
 
 async def test_they_are_if_told_so(tmp_path: Path) -> None:
