@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 import trio
+from wsproto import ConnectionType, WSConnection
+from wsproto.events import AcceptConnection
 
 from server.client.connection import ExportId, connect
 from server.errors import ClientError
@@ -134,6 +136,35 @@ async def test_a_server_of_another_kind_is_one_clear_sentence(
             async with connect(url):
                 pass
         nursery.cancel_scope.cancel()
+
+
+PING = b"\x89\0"
+NORMAL_CLOSE = b"\x88\2\3\xe8"
+
+
+async def ping_when_closed(stream: trio.SocketStream) -> None:
+    """A server whose ping crosses the client's close."""
+    server = WSConnection(ConnectionType.SERVER)
+    server.receive_data(await stream.receive_some())
+    assert len(list(server.events())) == 1
+    await stream.send_all(server.send(AcceptConnection()))
+    assert await stream.receive_some()
+    await stream.send_all(PING + NORMAL_CLOSE)
+
+
+@pytest.mark.parametrize("failure", [None, ClientError("The stream is not wanted any more.")])
+async def test_a_ping_that_comes_while_the_client_leaves_changes_nothing(failure: ClientError | None) -> None:
+    caught = None
+    async with trio.open_nursery() as nursery:
+        listeners = await nursery.start(partial(trio.serve_tcp, ping_when_closed, 0, host="127.0.0.1"))
+        try:
+            async with connect(f"ws://127.0.0.1:{listeners[0].socket.getsockname()[1]}/"):
+                if failure is not None:
+                    raise failure
+        except ClientError as error:
+            caught = error
+        nursery.cancel_scope.cancel()
+    assert caught is failure
 
 
 async def test_a_server_that_closes_midway_is_an_error_for_both_sides() -> None:

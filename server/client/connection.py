@@ -23,6 +23,7 @@ from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 import msgspec
 import trio
 import trio_websocket
+from wsproto.utilities import LocalProtocolError
 
 from server.client.dialing import ABNORMAL_CLOSURE, dial, refused, shake_hands, stranger
 from server.errors import BrokenOffError, ClientError
@@ -180,6 +181,7 @@ async def connect(
     Raises `ClientError` if there is no server, or it does not take the stream: the message has its reason.
     """
     failure: Exception | None = None
+    connection: trio_websocket.WebSocketConnection | None = None
     if resumption is not None:
         url, config = _again(url, resumption), None
     # With a TCP stream of its own: trio-websocket's leaves the socket open when the server closes or refuses.
@@ -188,19 +190,21 @@ async def connect(
             async with trio.open_nursery() as nursery:
                 try:
                     connection = await shake_hands(nursery, stream, url)
-                    try:
-                        transcription = Transcription(connection, stream)
-                        if opening := _opening(config, key):
-                            await transcription.send(opening)
-                        yield transcription
-                    finally:
-                        with trio.move_on_after(CLOSE_TIMEOUT_S):
-                            await connection.aclose()
+                    transcription = Transcription(connection, stream)
+                    if opening := _opening(config, key):
+                        await transcription.send(opening)
+                    yield transcription
                 except Exception as error:  # noqa: BLE001 - carried past the nursery, which would put it in a group
                     failure = error
+                finally:
+                    if connection is not None:
+                        with trio.move_on_after(CLOSE_TIMEOUT_S):
+                            await connection.aclose()
                 nursery.cancel_scope.cancel()
         except* trio_websocket.ConnectionRejected as rejections:
             failure = refused(url, rejections)
+        except* LocalProtocolError:
+            pass  # its reader answers a ping that comes while it is closing, which is not allowed any more
         except* Exception as broken:  # noqa: BLE001 - what its reader raises when it meets garbage; it names nothing
             failure = stranger(url)
             failure.__cause__ = broken
