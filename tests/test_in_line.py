@@ -13,8 +13,11 @@ from server.client.listening import Order, listen
 from server.errors import ClientError
 from server.transport.unread import Unread
 from tests.conftest import Outcome, running
+from tests.hostile import frame
 from tests.scripted_server import EXPORT_ID, Obliging, serving
 from tests.speech import clips
+from tests.test_limits import handshake
+from tests.test_metrics import figures
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -40,6 +43,36 @@ async def test_in_line_a_client_that_speaks_gets_its_pings_answered(tmp_path: Pa
             outcome = Outcome()
             await client.read(second, outcome)
             assert outcome.words[-1]["word"] == "tea?"
+
+
+async def test_who_reads_nothing_in_line_is_cut_off_when_its_turn_comes(tmp_path: Path) -> None:
+    """Its pings have filled the way back with their answers."""
+    async with running(tmp_path, max_streams=1, queue=1, send_timeout_s=1) as client:
+        async with client.open() as first, trio.open_nursery() as nursery:
+            deaf, _ = await handshake(client, receive_buffer=2_048)
+            sent = 0
+
+            async def ping_without_end() -> None:
+                nonlocal sent
+                try:
+                    while True:
+                        await deaf.send_all(frame(9, bytes(125)) * 500)
+                        sent += 1
+                except trio.BrokenResourceError:
+                    pass  # cut off
+
+            nursery.start_soon(ping_without_end)
+            with trio.fail_after(60):
+                before = -1
+                while sent != before:
+                    before = sent
+                    await trio.sleep(1)  # the kernels' buffers fill up
+                await first.send_message("eof")
+                await client.all_streams_ended()
+            nursery.cancel_scope.cancel()
+        await deaf.aclose()
+        assert (await client.talk("eof")).code == 1000
+        assert figures((await client.get("/metrics")).decode())["trioscribe_faults_total{kind=slow_reader}"] == 1
 
 
 class Chatty:

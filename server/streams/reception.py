@@ -37,7 +37,7 @@ IN_LINE_PING_SECONDS: Final = 2.0
 """How often it is looked whether a client in line is still there."""
 
 IN_LINE_BYTES: Final = 4 * 2**20
-"""Read of a client in line, two minutes of speech at 16 kHz: what lies behind it, pings too, waits with its client."""
+"""Read of a client in line, two minutes of speech at 16 kHz; what comes after it, pings included, is not read yet."""
 
 _logger = logging.getLogger(__name__)
 
@@ -145,7 +145,7 @@ class Reception:
         dialect = DIALECTS[caller.request.path]
         try:
             wire = Unread(await caller.accept(export_id))
-            tell = partial(_tell_place, wire) if dialect.resumable else _say_nothing
+            tell = partial(self._tell_place, wire) if dialect.resumable else _say_nothing
             await _wait_in_line(place, wire, tell, self.draining)
             if self.draining.is_set():
                 # Told before the place is left, for with the last of them the connections are ended.
@@ -168,6 +168,16 @@ class Reception:
             self._resumptions.remove(export_id)
             self._leave(place)
             _logger.info("The stream has ended")
+
+    async def _tell_place(self, wire: Wire, place: int) -> None:
+        """Tell a client its place in line. One that does not read is cut off: raises `DisconnectedError`."""
+        with trio.move_on_after(self._services.limits.send_timeout):
+            await wire.send(encode(WireQueued(place)))
+            return
+        _logger.warning("A client in line does not read; it is cut off")
+        self._services.tally.fault("slow_reader")
+        wire.abort()
+        raise DisconnectedError(clean=False)
 
     def _leave(self, place: Place) -> None:
         place.leave()
@@ -208,7 +218,7 @@ async def _wait_in_line(
     async def watch() -> None:
         while True:
             await trio.sleep(IN_LINE_PING_SECONDS)
-            # No answer tells nothing: once the bound is reached, what comes behind it is not read.
+            # No answer tells nothing: once the bound is reached, what comes after it is not read.
             with trio.move_on_after(IN_LINE_PING_SECONDS):
                 await wire.ping()
 
@@ -224,10 +234,6 @@ async def _wait_in_line(
         nursery.cancel_scope.cancel()
     if gone is not None:
         raise gone
-
-
-async def _tell_place(wire: Wire, place: int) -> None:
-    await wire.send(encode(WireQueued(place)))
 
 
 async def _say_nothing(place: int) -> None:
