@@ -255,6 +255,17 @@ async def test_speech_that_no_inference_hears_is_told_to_its_client(
     assert recorder.pcm == pcm
 
 
+async def test_that_speech_was_given_up_is_told_behind_the_final_of_what_was_heard(autojump_clock: MockClock) -> None:
+    """Nothing final comes behind it, so that it can be heard again at the next start."""
+    del autojump_clock
+    pcm, script = spoken(WORDS[:6])
+    talker = Talker(*at_speech_speed(pcm, "eof"))
+    recorder = await serve(talker, VirtualPool(Deaf(ScriptedRecognizer(script), 2.4, 99.0), seconds=0.1))
+    assert talker.words
+    assert [sorted(message) for _, message in talker.messages[-2:]] == [["result", "text"], ["error", "message"]]
+    assert recorder.state == "interrupted"
+
+
 class Faulty:
     """Fails every time, or every other time."""
 

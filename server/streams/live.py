@@ -175,9 +175,12 @@ class LiveStream:
             if stream is None or not self._due(stream):
                 await self._changed.wait()
                 continue
+            given_up = False
             with trio.CancelScope() as self._waiting:
-                await self._decode(stream)
+                given_up = await self._decode(stream)
             await self._publish(stream)
+            if given_up:  # behind the final of what is known: what is final behind this was said later
+                self._dialect.complain("inference", GIVEN_UP)
         if self._stream is not None:
             # Or wait for who is at it: the end of the audio may have made the last final.
             await self._publish(self._stream)
@@ -211,13 +214,14 @@ class LiveStream:
         stream.stretch(self._services.pool.load.stretch(trio.current_time()))
         return stream.due
 
-    async def _decode(self, stream: Stream) -> None:
+    async def _decode(self, stream: Stream) -> bool:
+        """Decode the newest window, if there is one. Returns whether speech was given up."""
         self._queued_for_partial = not stream.urgent
         async with self._services.pool.slot(final=stream.urgent) as slot:
             self._queued_for_partial = False
             window = stream.next_window()
             if window is None:
-                return
+                return False
             begun = trio.current_time()
             try:
                 hypothesis = await slot.recognize(window)
@@ -226,14 +230,14 @@ class LiveStream:
                 if not isinstance(error, AbortedError):
                     self._services.tally.fault("inference")
                     _logger.exception("stream %s: an inference failed; the stream goes on", self.export_id)
-                if given_up:
-                    self._dialect.complain("inference", GIVEN_UP)
+                return given_up
             except BaseException:
                 stream.fail()
                 raise
             else:
                 stream.accept(hypothesis)
                 self._services.tally.inference.observe(trio.current_time() - begun)
+                return False
 
     async def _publish(self, stream: Stream) -> None:
         """Let the other tasks know what has changed; hand out what there is to say, to the disk and then the client."""
