@@ -127,12 +127,13 @@ class Reception:
         return owner
 
     async def _resume(self, caller: Caller, wish: Resumption, owner: str | None) -> None:
-        session = self._resumptions.find(wish.export_id)
-        if session is None:
+        if not wish.possible:
             raise _no_such_stream()
         with logs.about_stream(wish.export_id):
+            # Before it is looked for: who has shown no key does not learn which streams there are.
             owner = await self._recognise(caller, owner, wish.export_id)
-            if session.owner != owner:
+            session = self._resumptions.find(wish.export_id)
+            if session is None or session.owner != owner:
                 raise _no_such_stream()
             _logger.info("A client is back", extra={"peer": caller.request.address})
             await session.resume(await caller.accept(wish.export_id), wish.finals)

@@ -6,14 +6,17 @@ a server answers.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 from urllib.parse import parse_qs
 
 from server.errors import ProtocolError
 
 if TYPE_CHECKING:
     from server.streams.session import Session
+
+_ID: Final = re.compile(r"[0-9a-f]{32}", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +25,11 @@ class Resumption:
 
     export_id: str
     finals: int = 0
+
+    @property
+    def possible(self) -> bool:
+        """Whether streams have IDs like this one."""
+        return _ID.fullmatch(self.export_id) is not None
 
 
 def requested(query: str) -> Resumption | None:

@@ -142,9 +142,6 @@ async def test_who_comes_back_with_its_key_in_the_first_frame_is_told_its_own_id
         export_id = dict(ws.handshake_headers)[b"trioscribe-export-id"].decode()
         foreign = await visitor.talk(json.dumps({"Authorization": hall.stage}), path=f"/?resume={export_id}")
         assert (foreign.errors, foreign.code) == (["no_such_stream"], 1008)
-        with pytest.raises(RefusedHandshake) as refused:
-            await visitor.talk(key, path=f"/?resume={'0' * 32}")
-        assert (refused.value.status, refused.value.body["error"]) == (404, "no_such_stream")
         async with visitor.stream(f"/?resume={export_id}") as back:
             assert dict(back.handshake_headers)[b"trioscribe-export-id"].decode() == export_id
             await back.send_message(key)
@@ -153,6 +150,28 @@ async def test_who_comes_back_with_its_key_in_the_first_frame_is_told_its_own_id
             await back.send_message("eof")
             with trio.fail_after(PATIENCE):
                 assert await back.get_message() == export_id
+
+
+async def test_whether_there_is_a_stream_is_told_to_its_holder_alone(hall: Hall) -> None:
+    visitor = hall.visitor
+    async with visitor.stream("/", bearer(hall.hall)) as ws:
+        await ws.send_message(SILENCE)
+        live = dict(ws.handshake_headers)[b"trioscribe-export-id"].decode()
+        for export_id in (live, "0" * 32):
+            path = f"/?resume={export_id}"
+            async with visitor.stream(path) as asking:
+                assert dict(asking.handshake_headers)[b"trioscribe-export-id"].decode() == export_id
+            stranger = await visitor.talk("eof", path=path)
+            assert (stranger.errors, stranger.code) == (["unauthorized"], 1008)
+            other = await visitor.talk(json.dumps({"Authorization": hall.stage}), path=path)
+            assert (other.errors, other.code) == (["no_such_stream"], 1008)
+            with pytest.raises(RefusedHandshake) as refused:
+                await visitor.talk("eof", path=path, headers=bearer(hall.stage))
+            assert (refused.value.status, refused.value.body["error"]) == (404, "no_such_stream")
+    for wrong in ("", "0" * 33, "F" * 32, "%0d%0aX:%20y", "../.."):
+        with pytest.raises(RefusedHandshake) as refused:
+            await visitor.talk("eof", path=f"/?resume={wrong}")
+        assert (refused.value.status, refused.value.body["error"]) == (404, "no_such_stream")
 
 
 async def test_keys_come_and_go_while_the_server_runs(hall: Hall) -> None:
