@@ -10,25 +10,18 @@ from typing import TYPE_CHECKING, Final
 
 import trio
 
-from engine.policy import Policy
-from engine.silero.network import Network
-from engine.types import SAMPLE_RATE
-from engine.vad import SileroDetector
-from engine.whisper import Decoding, WhisperRecognizer, languages, logging_to
-from models.ggml import check
+from engine.whisper import languages, logging_to
 from models.library import DEMONSTRATION, find
 from server.access.security import secure
 from server.admission.entrance import Entrance
-from server.admission.measurement import Bench, Host, processor
 from server.admission.rules import Limits
 from server.errors import SettingsError
 from server.exports.retention import Keep, sweep
 from server.exports.store import Store
-from server.host import usable_cores
-from server.inference.pool import InferencePool
 from server.monitoring import logs
 from server.monitoring.lag import watch_lag
 from server.monitoring.metrics import Snapshot
+from server.recognition import bench, detectors, load_pool, policy
 from server.rest.figures import add_metrics
 from server.rest.routes import Readiness, create_app
 from server.rest.serving import serve_rest
@@ -43,9 +36,7 @@ from server.transport.websocket import serve_websockets
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import Callable
 
-    from engine.vad import SpeechDetector
     from models.library import Model
     from server.access.security import Security
     from server.settings.table import Settings
@@ -199,7 +190,7 @@ async def serve(settings: Settings, *, task_status: trio.TaskStatus[App] = trio.
             store=store,
             pool=pool,
             detector=detectors(),
-            policy=_policy(settings, model),
+            policy=policy(settings, model),
             languages=known,
             model=model.name,
             limits=StreamLimits(
@@ -254,55 +245,6 @@ async def serve(settings: Settings, *, task_status: trio.TaskStatus[App] = trio.
 def _log_native(text: str) -> None:
     # Its levels tell nothing: it calls an aborted inference an error, and language detection a warning.
     _native_logger.debug("%s", text.rstrip())
-
-
-def _policy(settings: Settings, model: Model) -> Policy:
-    return Policy(
-        agreement=settings.agreement,
-        endpoint=settings.endpoint_ms * SAMPLE_RATE // 1000,
-        max_utterance=int(settings.max_utterance_s * SAMPLE_RATE),
-        step=settings.step_ms * SAMPLE_RATE // 1000,
-        language=settings.language,
-        task=settings.task,
-        prompt=settings.prompt,
-        eager=settings.partials == "eager",
-        carry_prompt=model.carry_prompt,
-    )
-
-
-async def load_pool(settings: Settings, model: Model) -> InferencePool:
-    """Load the model into as many recognizers as there are slots. Raises `ModelError`."""
-    cores = usable_cores()
-    decoding = Decoding(_floor(settings, model))
-
-    def load() -> WhisperRecognizer:
-        check(model.path)  # once more, as the file may be another one by the time that a recognizer is replaced
-        return WhisperRecognizer(model.path, decoding)
-
-    recognizers = [await trio.to_thread.run_sync(load) for _ in range(settings.slots or cores)]
-    return InferencePool(recognizers, cores, load=load, timeout=settings.inference_timeout_s)
-
-
-def _floor(settings: Settings, model: Model) -> int:
-    return model.audio_ctx_floor if settings.audio_ctx_floor < 0 else settings.audio_ctx_floor
-
-
-def detectors() -> Callable[[], SpeechDetector]:
-    """What makes a detector for each stream; the network of all of them is loaded here."""
-    return partial(SileroDetector, Network())
-
-
-def bench(settings: Settings, model: Model, pool: InferencePool, detector: Callable[[], SpeechDetector]) -> Bench:
-    """What this host is measured with."""
-    host = Host(
-        processor=processor(),
-        cores=usable_cores(),
-        slots=pool.statistics().slots,
-        model=model.name,
-        model_bytes=model.path.stat().st_size,
-        audio_ctx_floor=_floor(settings, model),
-    )
-    return Bench(pool, detector, host, settings.data_dir)
 
 
 async def _obey_signals(

@@ -12,8 +12,8 @@ import trio
 from engine.whisper import TILED, features, logging_to
 from models.library import find
 from server.admission.rules import CADENCE, UTILISATION, WINDOW_SECONDS, streams_held
-from server.app import bench, detectors, load_pool
 from server.errors import StartupError
+from server.recognition import bench, detectors, load_pool
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

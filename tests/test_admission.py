@@ -31,9 +31,9 @@ from server.admission.rules import (
     refusal,
     streams_held,
 )
-from server.app import detectors
 from server.cli import main
 from server.inference.pool import InferencePool
+from server.recognition import detectors
 from tests.conftest import Client, Outcome, running
 from tests.speech import clips
 from tests.virtual_session import MANY, Talker, VirtualPool, at_speech_speed, serve, spoken

@@ -19,8 +19,8 @@ from engine.errors import ModelError
 from engine.scripted import ScriptedRecognizer
 from engine.types import SAMPLE_RATE, Hypothesis, Window, Word
 from models.library import find
-from server.app import load_pool
 from server.inference.pool import InferencePool
+from server.recognition import load_pool
 from server.settings.table import Settings
 from tests.conftest import running
 from tests.processes import Speaker, serving
