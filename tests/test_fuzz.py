@@ -15,8 +15,8 @@ from server.errors import ProtocolError
 from server.protocol import Eof, decode
 from server.transport.wire import DisconnectedError
 from tests.hostile import hostile, throw
+from tests.roaming import LIMITS, Room
 from tests.speech import clips
-from tests.test_resumption import LIMITS, Room
 from tests.virtual_session import EXPORT_ID, WORDS, Talker, spoken
 
 if TYPE_CHECKING:
