@@ -40,6 +40,11 @@ class Draft:
         """End of the last word that stands, in this utterance or before it."""
         if self.settled:
             return self.settled[-1].end
+        return self.final_end
+
+    @property
+    def final_end(self) -> int:
+        """End of the last word that is final."""
         return self.past[-1].end if self.past else 0
 
     def next_start(self, ended: int) -> int:
@@ -100,8 +105,7 @@ class Draft:
         return len(self.settled)
 
     def _final(self, count: int, language: str) -> types.Final:
-        floor = self.past[-1].end if self.past else 0
-        words = in_order(self.settled[:count], floor)
+        words = in_order(self.settled[:count], self.final_end)
         self.past.extend(words)
         del self.settled[:count]
         self._shown = ""

@@ -165,7 +165,7 @@ class Stream:
         if plan.clean:
             self._draft.restart()
         final = any(isinstance(event, types.Final) for event in events)
-        ended = self._draft.past[-1].end if final else self._draft.last_end
+        ended = self._draft.final_end if final else self._draft.last_end
         self._windows.follow(plan, ended, self._draft.next_start(ended), final=final)
         self._events += events
         self._advance()
@@ -173,7 +173,7 @@ class Stream:
     @property
     def incomplete(self) -> bool:
         """Whether speech behind the last final was given up: the same audio, heard again, may well have more words."""
-        return self._given_up > (self._draft.past[-1].end if self._draft.past else 0)
+        return self._given_up > self._draft.final_end
 
     def fail(self) -> bool:
         """The window in flight came to nothing (aborted, or the recognizer failed). What is known is kept.

@@ -22,6 +22,9 @@ MAX_TEXT_CHARS: Final = 64 * 1024
 LANGUAGE: Final = re.compile(r"auto|[a-z]{2,3}")
 SAMPLE_RATES: Final = range(8_000, 48_001)
 
+EXPORT_ID: Final = re.compile(r"[0-9a-f]{32}", re.ASCII)
+"""What IDs of streams, and of their exports, look like."""
+
 ID_HEADER: Final = b"Trioscribe-Export-Id"
 """In the answer to a handshake: the ID that the stream's export will have."""
 

@@ -45,9 +45,7 @@ async def open_source(
     if name == "-":
         if os.isatty(STDIN):
             raise SourceError("Standard input is a terminal; pipe raw PCM into it, or name a file.")
-        stdin = _Stdin(rate)
-        await stdin.begin()
-        yield stdin
+        yield await _begun(_Stdin(rate), "No audio came in on standard input.")
     elif name == "mic":
         with closing(Microphone(device)) as microphone:
             yield microphone
@@ -95,17 +93,10 @@ class _Stdin:
     def __init__(self, rate: int) -> None:
         self._converter = Converter(rate)
         self._half = b""
-        self._ahead = b""
         self._ended = False
 
-    async def begin(self) -> None:
-        """Wait for the first audio: a program before the pipe that failed gives none. Raises `SourceError`."""
-        self._ahead = await self.read()
-        if not self._ahead:
-            raise SourceError("No audio came in on standard input.")
-
     async def read(self) -> bytes:
-        pcm, self._ahead = self._ahead, b""
+        pcm = b""
         while not pcm and not self._ended:
             # A silent pipe holds its reader for good; left alone, the thread holds nothing but itself.
             data = await trio.to_thread.run_sync(_read_stdin, abandon_on_cancel=True)
@@ -132,18 +123,8 @@ class _Ffmpeg:
         self._process = process
         self._pcm = process.stdout
         self._complaints = complaints
-        self._ahead = b""
-
-    async def begin(self) -> None:
-        """Wait for the first audio: before it, nobody knows whether there is any. Raises `SourceError`."""
-        self._ahead = await self.read()
-        if not self._ahead:
-            raise SourceError(f"{self._name} has no audio in it.")
 
     async def read(self) -> bytes:
-        if self._ahead:
-            ahead, self._ahead = self._ahead, b""
-            return ahead
         pcm = await self._pcm.receive_some(PIPE_BYTES)
         if not pcm and await self._process.wait():
             self._complaints.seek(0)
@@ -157,6 +138,29 @@ class _Ffmpeg:
         with trio.CancelScope(shield=True):
             await self._process.wait()
         await self._pcm.aclose()
+
+
+class _Begun:
+    """A source whose first audio has been read already."""
+
+    live = False
+    duration_s = None
+
+    def __init__(self, source: Source, first: bytes) -> None:
+        self._source = source
+        self._first = first
+
+    async def read(self) -> bytes:
+        first, self._first = self._first, b""
+        return first or await self._source.read()
+
+
+async def _begun(source: Source, silent: str) -> Source:
+    """Wait for the first audio: before it, nobody knows whether there is any. Raises `SourceError` (`silent`)."""
+    first = await source.read()
+    if not first:
+        raise SourceError(silent)
+    return _Begun(source, first)
 
 
 def _sound_file(path: Path) -> soundfile.SoundFile | None:
@@ -193,7 +197,6 @@ async def _ffmpeg(name: str, address: str) -> AsyncGenerator[Source, None]:
         process = await trio.lowlevel.open_process(command, stdout=PIPE, stderr=complaints, start_new_session=True)
         source = _Ffmpeg(name, process, complaints)
         try:
-            await source.begin()
-            yield source
+            yield await _begun(source, f"{name} has no audio in it.")
         finally:
             await source.aclose()

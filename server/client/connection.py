@@ -28,6 +28,7 @@ from wsproto.utilities import LocalProtocolError
 from server.client.dialing import ABNORMAL_CLOSURE, dial, refused, shake_hands, stranger
 from server.errors import BrokenOffError, ClientError
 from server.protocol import (
+    EXPORT_ID,
     ID_HEADER,
     REST_PORT_HEADER,
     StreamConfig,
@@ -43,7 +44,6 @@ if TYPE_CHECKING:
 
     from server.client.dialing import Stream
 
-EXPORT_ID: Final = re.compile(r"[0-9a-f]{32}")
 PORT: Final = re.compile(r"[1-9][0-9]{0,4}")
 HIGHEST_PORT: Final = 65_535
 NORMAL_CLOSURE: Final = 1000

@@ -38,7 +38,7 @@ from server.exports.export import (
     timestamp,
 )
 from server.exports.recorder import Recorder, begin_files, full_disk, has_room
-from server.protocol import StreamConfig
+from server.protocol import EXPORT_ID, StreamConfig
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -52,7 +52,6 @@ WRITING_THREADS: Final = 4
 READING_THREADS: Final = 2
 """Threads of their own for readers: a big listing never makes a live stream wait for its turn to write."""
 
-_ID: Final = re.compile(r"[0-9a-f]{32}", re.ASCII)
 _HALF: Final = re.compile(r"\.[0-9a-f]{32}\.(new|deleted)", re.ASCII)
 """A folder that is being made or removed: no export yet, or no more."""
 
@@ -227,7 +226,7 @@ class Store:
         folder = self._path(export_id)
 
         def remove() -> None:
-            if self._read(folder).state == "live" or export_id in self._open:
+            if export_id in self._open:
                 raise ExportNotReadyError(f"Export {export_id} is still being recorded.")
             # Out of sight at once and as a whole; `prepare` clears away what a crash leaves of it.
             hidden = folder.with_name(f".{export_id}.deleted")
@@ -237,7 +236,7 @@ class Store:
         await self._run(remove, self._writing)
 
     def _path(self, export_id: str) -> Path:
-        if not _ID.fullmatch(export_id):
+        if not EXPORT_ID.fullmatch(export_id):
             raise ExportNotFoundError("There is no such export: an ID has 32 digits, 0 to 9 and a to f.")
         return self._folder / export_id
 
@@ -260,7 +259,7 @@ class Store:
         for folder in self._folder.iterdir():
             if _HALF.fullmatch(folder.name):
                 shutil.rmtree(folder, ignore_errors=True)
-            elif _ID.fullmatch(folder.name):
+            elif EXPORT_ID.fullmatch(folder.name):
                 try:
                     repair(folder)
                 except OSError as error:
@@ -287,7 +286,7 @@ class Store:
 
     def _scan(self) -> list[Export]:
         exports = []
-        for name in filter(_ID.fullmatch, [folder.name for folder in self._folder.iterdir()]):
+        for name in filter(EXPORT_ID.fullmatch, [folder.name for folder in self._folder.iterdir()]):
             try:
                 exports.append(self._read(self._folder / name))
             except FileNotFoundError:

@@ -40,7 +40,6 @@ if TYPE_CHECKING:
 MAX_BODY_BYTES: Final = 64 * 1024
 """No request here has a body of use; what comes anyway is not kept."""
 
-STREAM_PORT: Final = 8394
 LONGEST_PAGE: Final = 200
 
 ALLOWED: Final = {
@@ -93,8 +92,8 @@ def create_app(
     ready: Callable[[], Readiness],
     door: Door,
     *,
+    stream_port: int,
     max_body: int = MAX_BODY_BYTES,
-    stream_port: int = STREAM_PORT,
 ) -> QuartTrio:
     """Make the application.
 

@@ -6,17 +6,15 @@ a server answers.
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 from urllib.parse import parse_qs
 
 from server.errors import ProtocolError
+from server.protocol import EXPORT_ID
 
 if TYPE_CHECKING:
     from server.streams.session import Session
-
-_ID: Final = re.compile(r"[0-9a-f]{32}", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +27,7 @@ class Resumption:
     @property
     def possible(self) -> bool:
         """Whether streams have IDs like this one."""
-        return _ID.fullmatch(self.export_id) is not None
+        return EXPORT_ID.fullmatch(self.export_id) is not None
 
 
 def requested(query: str) -> Resumption | None:

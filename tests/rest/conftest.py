@@ -40,7 +40,7 @@ async def export_id(store: Store) -> str:
 
 @pytest.fixture
 async def client(store: Store) -> TestClientProtocol:
-    return create_app(store, lambda: READY, OPEN_DOOR).test_client()
+    return create_app(store, lambda: READY, OPEN_DOOR, stream_port=8394).test_client()
 
 
 @pytest.fixture
@@ -49,7 +49,7 @@ async def start(store: Store, nursery: trio.Nursery) -> AsyncIterator[Callable[.
 
         async def start(grace: float = 5.0) -> Server:
             server = Server(listeners[0])
-            app = create_app(store, lambda: READY, OPEN_DOOR)
+            app = create_app(store, lambda: READY, OPEN_DOOR, stream_port=8394)
 
             async def run(task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
                 await serve_rest(

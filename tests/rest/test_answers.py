@@ -19,10 +19,12 @@ if TYPE_CHECKING:
 
 
 async def test_health_and_readiness(store: Store) -> None:
-    ready = create_app(store, lambda: READY, OPEN_DOOR).test_client()
+    ready = create_app(store, lambda: READY, OPEN_DOOR, stream_port=8394).test_client()
     assert await (await ready.get("/health")).get_json() == {"status": "ok"}
     assert await (await ready.get("/ready")).get_json() == msgspec.to_builtins(READY)
-    not_ready = create_app(store, lambda: Readiness(False, "shutting down", 1, 2, "tiny"), OPEN_DOOR).test_client()
+    not_ready = create_app(
+        store, lambda: Readiness(False, "shutting down", 1, 2, "tiny"), OPEN_DOOR, stream_port=8394
+    ).test_client()
     response = await not_ready.get("/ready")
     assert response.status_code == 503
     assert (await response.get_json())["reason"] == "shutting down"
@@ -41,7 +43,7 @@ async def test_a_mistake_in_the_server_is_json_too(store: Store, caplog: pytest.
     def fail() -> Readiness:
         raise RuntimeError("secret detail")
 
-    body = await refused(create_app(store, fail, OPEN_DOOR).test_client(), 500, "/ready")
+    body = await refused(create_app(store, fail, OPEN_DOOR, stream_port=8394).test_client(), 500, "/ready")
     assert "secret" not in json.dumps(body)
     assert "secret detail" in caplog.text
 
