@@ -69,4 +69,5 @@ class Festival:
             raise RuntimeError("festival ended; are festival, festvox-kdlpc16k and festvox-us-slt-hts installed?")
         times = [float(time) / size for time in answer.split()]
         audio, rate = soundfile.read(self._file, dtype="int16")
-        return timed(f"festival-{voice}", text, list(zip(times[::2], times[1::2], strict=True)), audio, rate * size)
+        spans = list(zip(times[::2], times[1::2], strict=True))
+        return timed("en", f"festival-{voice}", text, spans, audio, rate * size)

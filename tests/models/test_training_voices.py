@@ -55,3 +55,29 @@ def test_festival_tells_word_starts() -> None:
         larger = check(festival.say("ked", SENTENCE, size=1.1))
         assert len(larger.pcm) == pytest.approx(len(said.pcm) / 1.1, rel=0.02)
         assert np.array_equal(check(festival.say("ked", SENTENCE)).pcm, said.pcm)
+
+
+def test_pico_tells_when_words_are_said() -> None:
+    pytest.importorskip("ttspico", reason="ttspico is not installed")
+    from models.training.pico import Pico  # noqa: PLC0415 - needs it
+
+    pico = Pico()
+    for voice in ("us", "gb"):
+        said = check(pico.say(voice, SENTENCE))
+        assert all(word.sure and word.end - word.start > 0.03 for word in said.words)
+    slower = check(pico.say("gb", SENTENCE, stretch=1.25, pitch=0.9))
+    assert len(slower.pcm) == pytest.approx(len(said.pcm) * 1.25, rel=0.1)
+    larger = check(pico.say("gb", SENTENCE, size=1.1))
+    assert len(larger.pcm) == pytest.approx(len(said.pcm) / 1.1, rel=0.02)
+
+
+def test_a_word_of_pico_ends_before_the_pause_that_follows() -> None:
+    pytest.importorskip("ttspico", reason="ttspico is not installed")
+    from models.training.pico import Pico  # noqa: PLC0415 - needs it
+
+    said = Pico().say("de", "Ich kaufe Brot, Butter und Käse.")
+    assert said is not None
+    bread, butter = said.words[2:4]
+    assert butter.start - bread.end > 0.1
+    between = said.pcm[int((bread.end + 0.02) * 16_000) : int((butter.start - 0.02) * 16_000)]
+    assert np.abs(between).max() < 0.02 * PEAK
