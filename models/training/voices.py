@@ -40,6 +40,8 @@ RECORDED: Final = {
         ("flite", "rms"),
         ("flite", "slt"),
         ("festival", "ked"),
+        ("festival", "bdl"),
+        ("festival", "clb"),
         ("pico", "us"),
         ("pico", "gb"),
     ),
