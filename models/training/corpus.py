@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 SHARE_OF_GERMAN: Final = 0.38
-SHARE_OF_RECORDED: Final = {"en": 0.5, "de": 0.25}
-"""Sentences of recorded persons' voices; the others are espeak-ng's."""
+SHARE_OF_RECORDED: Final = 0.45
+"""Of the English sentences; the others are espeak-ng's."""
 
 BLOCK: Final = 1000
 """Sentences that one process makes, before a fresh one goes on: the synthesisers' sound depends on what went before."""
@@ -88,7 +88,9 @@ def spoken(seed: int, numbers: range) -> Iterator[Utterance]:
             rng = random.Random(f"{seed} {number}")
             language = "de" if rng.random() < SHARE_OF_GERMAN else "en"
             text = grammars[language].sentence(rng)
-            speak = voices.recorded if rng.random() < SHARE_OF_RECORDED[language] else voices.espeak
-            said = speak(language, text, rng)
+            if language == "en" and rng.random() < SHARE_OF_RECORDED:
+                said = voices.recorded(text, rng)
+            else:
+                said = voices.espeak(language, text, rng)
             if said is not None:
                 yield said

@@ -29,9 +29,7 @@ SPEAKERS: Final = (
     ("en", "espeak-ng, known"),
     ("en", "flite, known"),
     ("en", "festival, known"),
-    ("en", "pico, known"),
     ("de", "espeak-ng, known"),
-    ("de", "pico, known"),
 )
 """Language and synthesiser; "known" are voices that were learned from, the others those that never were."""
 

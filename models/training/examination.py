@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -106,15 +107,14 @@ class Examiner:
         return self._speak(self._grammars[language].ordered, language, synthesiser)
 
     def _speak(self, draw: Callable[[random.Random], str], language: str, synthesiser: str) -> Utterance:
-        name, held_out = synthesiser.removesuffix(KNOWN), not synthesiser.endswith(KNOWN)
         while True:
             text = draw(self._rng)
-            if name == "espeak-ng":
-                said = self._voices.espeak(language, text, self._rng, held_out=held_out)
-            elif held_out:
-                said = self._voices.unheard(text, self._rng, name)
-            else:
-                said = self._voices.recorded(language, text, self._rng, name)
+            voices: dict[str, Callable[..., Utterance | None]] = {
+                "espeak-ng": partial(self._voices.espeak, language),
+                "flite": self._voices.flite,
+                "festival": self._voices.festival,
+            }
+            said = voices[synthesiser.removesuffix(KNOWN)](text, self._rng, held_out=not synthesiser.endswith(KNOWN))
             if said is not None:
                 return said
 

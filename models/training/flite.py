@@ -63,4 +63,4 @@ class Flite:
             spans.append((first / size, last / size))
             item = self._lib.item_next(c.c_void_p(item))
         self._lib.delete_utterance(utterance)
-        return timed("en", f"flite-{voice}", text, spans, audio, rate)
+        return timed(f"flite-{voice}", text, spans, audio, rate)

@@ -29,7 +29,7 @@ class Recipe:
     So more steps only lengthen the middle.
     """
 
-    steps: int = 10_500
+    steps: int = 12_000
     seed: int = 1
     sentences: int = 50_000
     processes: int = 2

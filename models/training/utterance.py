@@ -88,10 +88,8 @@ def finish(language: str, voice: str, words: Sequence[Word], audio: Pcm, rate: f
     return Utterance(language, voice, " ".join(word.text for word in words), pcm, moved)
 
 
-def timed(  # noqa: PLR0913, PLR0917 - these make an utterance
-    language: str, voice: str, text: str, spans: Sequence[tuple[float, float]], audio: Pcm, rate: float
-) -> Utterance | None:
-    """A sentence of a synthesiser that says from when to when each of its words lasts; see `finish`.
+def timed(voice: str, text: str, spans: Sequence[tuple[float, float]], audio: Pcm, rate: float) -> Utterance | None:
+    """An English sentence of a synthesiser that says from when to when each of its words lasts; see `finish`.
 
     None where its words are not those of `text`, or without sound.
     """
@@ -99,7 +97,7 @@ def timed(  # noqa: PLR0913, PLR0917 - these make an utterance
     if len(texts) != len(spans):
         return None
     words = [Word(word, *span, sure=True) for word, span in zip(texts, spans, strict=True)]
-    return finish(language, voice, words, audio, rate)
+    return finish("en", voice, words, audio, rate)
 
 
 def spread(words: Sequence[str], starts: Sequence[float | None], limits: Sequence[float], end: float) -> list[Word]:

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Final
 from models.training.espeak import Espeak
 from models.training.festival import Festival
 from models.training.flite import Flite
-from models.training.pico import Pico
 
 if TYPE_CHECKING:
     from random import Random
@@ -34,23 +33,14 @@ VARIANTS: Final = (
 HELD_OUT: Final = ("Annie", "Michael", "boris", "david", "f4", "iven3", "linda", "m5", "max", "steph2")
 """Those that the model never hears while it learns."""
 
-RECORDED: Final = {
-    "en": (
-        ("flite", "awb"),
-        ("flite", "rms"),
-        ("flite", "slt"),
-        ("festival", "ked"),
-        ("festival", "bdl"),
-        ("festival", "clb"),
-        ("pico", "us"),
-        ("pico", "gb"),
-    ),
-    "de": (("pico", "de"),),
-}
-"""The voices of recorded persons, by language, that are learned from."""
+FLITE: Final = ("awb", "rms", "slt")
+FLITE_HELD_OUT: Final = "kal16"
+FESTIVAL: Final = "ked"
+FESTIVAL_HELD_OUT: Final = "slt-hts"
+"""The voices of the others, likewise. `slt-hts` is of the same person as flite's `slt`, made by another method."""
 
-RECORDED_HELD_OUT: Final = {"flite": "kal16", "festival": "slt-hts"}
-"""Those that are not. `slt-hts` is of the same person as flite's `slt`, made by another method."""
+SHARE_OF_FESTIVAL: Final = 0.28
+"""Of the sentences by those that speak with a recorded person's voice: one of four."""
 
 
 class Voices:
@@ -58,12 +48,8 @@ class Voices:
 
     def __init__(self) -> None:
         self._espeak = Espeak()
+        self._flite = Flite()
         self._festival = Festival()
-        self._recorded: dict[str, Flite | Festival | Pico] = {
-            "flite": Flite(),
-            "festival": self._festival,
-            "pico": Pico(),
-        }
 
     def close(self) -> None:
         """Let go of them."""
@@ -76,15 +62,19 @@ class Voices:
         manner = {"rate": rng.randint(110, 215), "pitch": rng.randint(25, 75), "tones": rng.randint(20, 80)}
         return self._espeak.say(language, voice, text, **manner, size=rng.uniform(0.9, 1.12))
 
-    def recorded(self, language: str, text: str, rng: Random, synthesiser: str | None = None) -> Utterance | None:
-        """Let one of those with a recorded person's voice, which are learned from, say a sentence in its own way."""
-        speakers = [speaker for speaker in RECORDED[language] if synthesiser in {None, speaker[0]}]
-        return self._say(*rng.choice(speakers), text, rng)
+    def flite(self, text: str, rng: Random, *, held_out: bool = False) -> Utterance | None:
+        """Let one of flite's voices say an English sentence in its own way."""
+        voice = FLITE_HELD_OUT if held_out else rng.choice(FLITE)
+        return self._flite.say(voice, text, **_manner(rng))
 
-    def unheard(self, text: str, rng: Random, synthesiser: str) -> Utterance | None:
-        """Let that synthesiser's voice which is not learned from say an English sentence in its own way."""
-        return self._say(synthesiser, RECORDED_HELD_OUT[synthesiser], text, rng)
+    def festival(self, text: str, rng: Random, *, held_out: bool = False) -> Utterance | None:
+        """Let one of festival's voices say an English sentence in its own way."""
+        return self._festival.say(FESTIVAL_HELD_OUT if held_out else FESTIVAL, text, **_manner(rng))
 
-    def _say(self, synthesiser: str, voice: str, text: str, rng: Random) -> Utterance | None:
-        manner = {"stretch": rng.uniform(0.8, 1.25), "pitch": rng.uniform(0.85, 1.2), "size": rng.uniform(0.9, 1.12)}
-        return self._recorded[synthesiser].say(voice, text, **manner)
+    def recorded(self, text: str, rng: Random) -> Utterance | None:
+        """Let one of those with a recorded person's voice, which are learned from, say an English sentence."""
+        return (self.festival if rng.random() < SHARE_OF_FESTIVAL else self.flite)(text, rng)
+
+
+def _manner(rng: Random) -> dict[str, float]:
+    return {"stretch": rng.uniform(0.8, 1.25), "pitch": rng.uniform(0.85, 1.2), "size": rng.uniform(0.9, 1.12)}

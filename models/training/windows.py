@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 STEP: Final = 320
 """Samples a position of the encoder (20 ms)."""
 
-RECORDED: Final = ("flite", "festival", "pico")
+RECORDED: Final = ("flite", "festival")
 """What voices begin with that are of recorded persons."""
 
 SHARE_OF_GERMAN: Final = 0.38
@@ -141,7 +141,7 @@ class Windows:
 def _end(positions: int, rng: Random) -> int:
     """Where the sound ends: as a rule near the window's end, in long ones at times long before it."""
     if positions >= SHORT and rng.random() < 0.25:  # noqa: PLR2004
-        return int(positions / 8 ** rng.random())  # rather early: what follows a word cut off is learned there
+        return rng.randint(positions // 8, positions)
     margin = rng.randint(0, 32) if rng.random() < 0.25 else rng.randint(32, 140)  # noqa: PLR2004
     return max(positions // 2, positions - margin)
 
