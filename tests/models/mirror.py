@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import threading
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING
@@ -40,7 +40,8 @@ def serving(mirror: Mirror) -> Iterator[Mirror]:
         protocol_version = "HTTP/1.1"
 
         def do_GET(self) -> None:
-            _answer(self, mirror)
+            with suppress(ConnectionError):  # a client that has read enough
+                _answer(self, mirror)
 
         def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - likewise
             pass
