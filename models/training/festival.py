@@ -16,7 +16,10 @@ import soundfile
 from models.training.utterance import Utterance, timed
 
 VOICES: Final = {"ked": ("ked_diphone", 105.0, 15.0), "slt-hts": ("cmu_us_slt_arctic_hts", 165.0, 34.0)}
-"""Festival's names for them, and what they speak at by themselves: mean and deviation of the pitch (Hz)."""
+"""Festival's names for them, and what they speak at by themselves: mean and deviation of the pitch (Hz).
+
+`slt-hts` keeps its own rate and pitch whatever it is told: the HTS engine takes neither from these parameters.
+"""
 
 SAY: Final = """(begin
   (voice_{voice})
@@ -54,7 +57,8 @@ class Festival:
     def say(self, voice: str, text: str, *, stretch: float = 1, pitch: float = 1, size: float = 1) -> Utterance | None:
         """Speak an English sentence. `stretch` and `pitch` are factors; `size` above 1 raises pitch and formants.
 
-        None where its words are not those of `text`. Raises `RuntimeError` if the process is at an end.
+        The first two are without effect on `slt-hts`. None where its words are not those of `text`.
+        Raises `RuntimeError` if the process is at an end.
         """
         name, mean, deviation = VOICES[voice]
         manner = {"stretch": stretch, "mean": mean * pitch, "deviation": deviation * pitch}
